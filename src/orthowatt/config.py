@@ -1,0 +1,291 @@
+"""What a run and a study are: frozen, validated, hashed dataclasses that need no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .errors import InputError, check_choice, closest
+
+TRANSFORMS = (
+    "none", "identity", "random", "wht", "dct", "dst", "hartley", "fft", "fft-realimag",
+)  # fmt: skip
+POSITIONS = ("input", "early", "late", "early+late", "final")
+LAYERS = ("bare", "filter")
+
+Transform = Literal[
+    "none", "identity", "random", "wht", "dct", "dst", "hartley", "fft", "fft-realimag"
+]
+Position = Literal["input", "early", "late", "early+late", "final"]
+
+
+def _unhashed(default: Any) -> Any:
+    """A field that says where or how a run is done, not what its result is."""
+    return field(default=default, metadata={"hashed": False})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the result of one training run.
+
+    Two runs with equal configuration on one device repeat each other; `hash` names the run's
+    folder. Learning rate, `l2` and `weight_decay` are per step; `l2` is the coefficient of
+    λ‖w‖² in the loss (Keras's sense), `weight_decay` the decoupled decay of AdamW.
+    Raises `InputError` naming the field, what was given and what is allowed.
+
+    >>> RunConfig(transform="wht").hash == RunConfig(transform="wht", data_root="/else").hash
+    True
+    """
+
+    # the model
+    model: str = "orthowatt_resnet8"
+    transform: Transform = "none"
+    position: Position = "early+late"
+    layer: Literal["bare", "filter"] = "bare"
+    dims: tuple[int, ...] = (-2, -1)
+    order: Literal["exact", "pow2"] = "exact"
+    pad: Literal["keep", "crop"] | None = "crop"
+    norm: Literal["ortho"] | None = "ortho"
+    fft_log: bool = False
+    dropout: float = 0.0
+    freeze: tuple[str, ...] = ()
+    pretrained: bool = False
+    weights: str | None = None
+    # the data
+    data: str = "digits"
+    data_root: str | None = _unhashed(None)
+    image_size: int = 32
+    validation: float = 0.1
+    crop_padding: float = 0.0
+    flip: bool = False
+    split_seed: int = 0
+    # the training
+    epochs: int = 5
+    batch_size: int = 64
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    l2: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    determinism: Literal["exact", "fast"] = "fast"
+    seed: int = 0
+    # where it runs: no part of the hash, the record states what was used
+    device: str = _unhashed("auto")
+
+    def __post_init__(self) -> None:
+        for name in ("dims", "freeze"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        _check_choices(self)
+        _check_numbers(self)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits naming this configuration (fields about place excluded)."""
+        return _digest(_hashed_fields(self))
+
+    @property
+    def variant_hash(self) -> str:
+        """Like `hash`, blind to the seed: equal for the runs of one variant."""
+        fields = _hashed_fields(self)
+        del fields["seed"]
+        return _digest(fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values."""
+        return _jsonable(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Build from JSON or TOML values; an unknown key raises `InputError` with the nearest."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        for key in values:
+            if key not in known:
+                raise InputError(f"RunConfig has no setting {key!r}; {closest(key, sorted(known))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A copy with some fields changed, validated again."""
+        return RunConfig.from_dict({**dataclasses.asdict(self), **changes})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a study: a name and the settings in which it differs from the base run."""
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Variants × seeds over one base configuration.
+
+    `baseline` names the variant that the others are compared with. `accuracy_margin` is a
+    fraction and `cost_margin` a ratio: both are the equivalence margins, declared beforehand.
+    """
+
+    name: str
+    base: RunConfig
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    baseline: str = "none"
+    accuracy_margin: float = 0.01
+    cost_margin: float = 1.05
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        names = [variant.name for variant in self.variants]
+        if not names:
+            raise InputError("a study needs at least one variant; add [[variants]] to its file")
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise InputError(f"variant names must differ, but {', '.join(twice)} appears twice")
+        if self.baseline not in names:
+            raise InputError(
+                f"baseline {self.baseline!r} is no variant; {closest(self.baseline, names)}"
+            )
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise InputError(f"seeds are {list(self.seeds)}, but must be distinct and at least one")
+        if not 0 < self.accuracy_margin < 1:
+            raise InputError(
+                f"accuracy_margin is {self.accuracy_margin}, but must be a fraction in (0, 1)"
+            )
+        if not self.cost_margin > 1:
+            raise InputError(f"cost_margin is {self.cost_margin}, but must be a ratio above 1")
+        for variant in self.variants:
+            self.run(variant.name, self.seeds[0])
+
+    def run(self, variant: str, seed: int) -> RunConfig:
+        """The configuration of one cell of the grid."""
+        for candidate in self.variants:
+            if candidate.name == variant:
+                return self.base.replace(**candidate.changes, seed=seed)
+        names = [candidate.name for candidate in self.variants]
+        raise InputError(f"the study has no variant {variant!r}; {closest(variant, names)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The study as JSON-ready values."""
+        return _jsonable(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudyConfig:
+        """Build from JSON or TOML values: `[base]`, `[[variants]]`, seeds as a list or a count."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        for key in values:
+            if key not in known:
+                raise InputError(f"StudyConfig has no setting {key!r}; {closest(key, known)}")
+        given = dict(values)
+        for key in ("name", "base", "variants"):
+            if key not in given:
+                raise InputError(f"a study needs {key!r}; the keys are {', '.join(sorted(known))}")
+        given["base"] = RunConfig.from_dict(given["base"])
+        given["variants"] = tuple(_variant(entry) for entry in given["variants"])
+        seeds = given.get("seeds", (0, 1, 2))
+        given["seeds"] = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+        return cls(**given)
+
+
+def _variant(entry: Mapping[str, Any]) -> Variant:
+    if "name" not in entry:
+        raise InputError(f"every variant needs a name, but one reads {dict(entry)!r}")
+    changes = dict(entry.get("changes", {}))
+    changes.update({k: v for k, v in entry.items() if k not in ("name", "changes")})
+    return Variant(str(entry["name"]), changes)
+
+
+def _check_choices(config: RunConfig) -> None:
+    """Every field whose annotation is a set of literals holds one of them."""
+    for name, annotation in typing.get_type_hints(type(config)).items():
+        allowed = _literals(annotation)
+        if allowed:
+            check_choice(name, getattr(config, name), allowed)
+    if not 1 <= len(config.dims) <= 2 or any(
+        dim not in (-3, -2, -1, 1, 2, 3) for dim in config.dims
+    ):
+        raise InputError(
+            f"dims is {config.dims}, but must be one or two of 1, 2, 3 (C, H, W of an NCHW map) "
+            "or -3, -2, -1: (-2, -1) is (H, W), (-1, -3) is (W, C), (-3,) is the channels"
+        )
+    if len({dim % 4 for dim in config.dims}) != len(config.dims):
+        raise InputError(f"dims is {config.dims}, but names one dimension twice")
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) is Literal:
+        return typing.get_args(annotation)
+    found: list[Any] = []
+    for part in typing.get_args(annotation):
+        if typing.get_origin(part) is Literal:
+            found.extend(typing.get_args(part))
+        elif part is type(None) and found:
+            found.append(None)
+    return tuple(found)
+
+
+_RANGES = {
+    # field: (lowest, highest, lowest allowed, highest allowed)
+    "dropout": (0.0, 1.0, True, False),
+    "image_size": (8, 4096, True, True),
+    "validation": (0.0, 0.9, True, True),
+    "crop_padding": (0.0, 0.5, True, True),
+    "epochs": (0, math.inf, True, False),
+    "batch_size": (1, math.inf, True, False),
+    "learning_rate": (0.0, math.inf, False, False),
+    "momentum": (0.0, 1.0, True, False),
+    "l2": (0.0, math.inf, True, False),
+    "weight_decay": (0.0, math.inf, True, False),
+    "warmup": (0.0, 1.0, True, False),
+    "label_smoothing": (0.0, 1.0, True, False),
+    "seed": (0, 2**63, True, False),
+    "split_seed": (0, 2**63, True, False),
+}
+_INTEGERS = ("image_size", "epochs", "batch_size", "seed", "split_seed")
+
+
+def _check_numbers(config: RunConfig) -> None:
+    for name, (low, high, low_in, high_in) in _RANGES.items():
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"{name} is {value!r}, but must be a number")
+        if name in _INTEGERS and not isinstance(value, int):
+            raise InputError(f"{name} is {value!r}, but must be a whole number")
+        above = value >= low if low_in else value > low
+        below = value <= high if high_in else value < high
+        if not (above and below):  # NaN fails both
+            bounds = f"{'[' if low_in else '('}{low}, {high}{']' if high_in else ')'}"
+            raise InputError(f"{name} is {value!r}, but must lie in {bounds}")
+
+
+def _hashed_fields(config: RunConfig) -> dict[str, Any]:
+    values = config.to_dict()
+    for f in dataclasses.fields(config):
+        if not f.metadata.get("hashed", True):
+            del values[f.name]
+    return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_jsonable(item) for item in value]
+    return value
