@@ -115,7 +115,11 @@ class RunConfig:
         for key in values:
             if key not in known:
                 raise InputError(f"RunConfig has no setting {key!r}; {closest(key, sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given = dict(values)
+        for key in ("pad", "norm"):  # TOML has no null
+            if given.get(key) == "none":
+                given[key] = None
+        return cls(**given)
 
     def replace(self, **changes: Any) -> RunConfig:
         """A copy with some fields changed, validated again."""

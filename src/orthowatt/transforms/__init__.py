@@ -1,0 +1,1 @@
+"""Orthogonal transforms: exact, differentiable, over any dimensions of a tensor."""
