@@ -170,8 +170,13 @@ class StudyConfig:
             )
         if not self.cost_margin > 1:
             raise InputError(f"cost_margin is {self.cost_margin}, but must be a ratio above 1")
-        for variant in self.variants:
-            self.run(variant.name, self.seeds[0])
+        settings: dict[str, str] = {}
+        for name in names:
+            other = settings.setdefault(self.run(name, self.seeds[0]).hash, name)
+            if other != name:
+                raise InputError(
+                    f"variants {other!r} and {name!r} have the same settings; remove one of them"
+                )
 
     def run(self, variant: str, seed: int) -> RunConfig:
         """The configuration of one cell of the grid."""

@@ -1,0 +1,1 @@
+"""Measurements and checks that `orthowatt demo` and `orthowatt bench` run."""

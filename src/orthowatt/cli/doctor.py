@@ -1,0 +1,68 @@
+"""`orthowatt doctor`: what this machine can measure and run, and how to mend the rest."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from .common import Common, parse, print_json
+
+
+@dataclass(kw_only=True)
+class Options(Common):
+    """Options of `doctor`."""
+
+    strict: Annotated[bool, tyro.conf.arg(help="exit 1 when no energy can be measured")] = False
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print each sensor and each part of the machine with its state and its mend."""
+    options = parse(
+        Options, argv, "doctor",
+        "What this machine can measure and run, and how to mend the rest.",
+        "orthowatt doctor",
+    )  # fmt: skip
+    from ..energy.doctor import sensors
+
+    reports = sensors()
+    machine = _machine()
+    if options.json:
+        print_json({"machine": machine, "sensors": [report.to_dict() for report in reports]})
+    else:
+        for name, text in machine.items():
+            print(f"{name:<14} {text}")
+        print()
+        for report in reports:
+            state = "measured" if report.readable else "unavailable"
+            print(f"{report.name:<14} {state}{': ' + report.detail if report.detail else ''}")
+            if report.reason:
+                print(f"{'':<14} why: {report.reason}")
+            if report.mend:
+                print(f"{'':<14} mend: {report.mend}")
+    readable = any(report.readable for report in reports)
+    if not readable and not options.json:
+        print("\nNo energy can be measured here; everything else runs, and joules read unknown.")
+    return 1 if options.strict and not readable else 0
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from ..transforms.functional import backend_info
+
+    devices = "cpu"
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        devices = "cpu, cuda (" + ", ".join(names) + ")"
+    info = backend_info(torch.zeros(64, 64))
+    return {
+        "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
+        "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "devices": devices,
+        "transforms": f"{info.path}: {info.reason}",
+    }

@@ -1,0 +1,114 @@
+"""`orthowatt run`: train one configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..config import RunConfig
+from ..errors import DataError, InputError, closest
+from .common import Common, parse, print_json, progress_console
+
+
+@dataclass(kw_only=True)
+class Options(Common):
+    """Options of `run`: where it goes, then every setting of the run."""
+
+    recipe: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RECIPE|FILE", help="a recipe's name, or a .toml or .json file"),
+    ]
+    config: RunConfig
+    out: Annotated[Path | None, tyro.conf.arg(help="the run's folder; the same folder goes on")] = (
+        None
+    )
+    plan: Annotated[bool, tyro.conf.arg(help="print the settings and stop")] = False
+    variant: Annotated[str | None, tyro.conf.arg(help="the row's name in a study")] = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train, or with `--plan` say what would be trained."""
+    recipe = next((word for word in argv if not word.startswith("-")), "demo")
+    if "--help" in argv or "-h" in argv:
+        base = load(recipe) if recipe != "demo" else load("demo")
+    else:
+        base = load(_positional(argv))
+    options = parse(
+        Options, argv, "run",
+        "Train one configuration: a recipe or a file, with any setting changed on the way.",
+        "orthowatt run demo --transform wht --out runs/wht",
+        default=Options(recipe=recipe, config=base),
+    )  # fmt: skip
+    if options.plan:
+        return _plan(options)
+    if options.out is None:
+        raise InputError("--out is missing; name the folder that the run writes into")
+    return _train(options)
+
+
+def load(name: str) -> RunConfig:
+    """A bundled recipe by name, or a TOML or JSON file of settings."""
+    from ..recipes.run import RECIPES
+
+    if name in RECIPES:
+        return RECIPES[name]()
+    path = Path(name)
+    if path.suffix not in (".toml", ".json"):
+        hint = closest(name, RECIPES)
+        raise InputError(f"no recipe is named {name!r}; {hint} (or a .toml or .json file)")
+    text = path.read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    return RunConfig.from_dict(values)
+
+
+def _positional(argv: Sequence[str]) -> str:
+    """The recipe must come first, for the other options start from its values."""
+    if not argv or argv[0].startswith("-"):
+        raise InputError("name a recipe or file first: orthowatt run demo --out DIR")
+    return argv[0]
+
+
+def _plan(options: Options) -> int:
+    values = options.config.to_dict()
+    if options.json:
+        print_json({"hash": options.config.hash, "config": values})
+        return 0
+    base = load(options.recipe)
+    for field in dataclasses.fields(RunConfig):
+        changed = getattr(options.config, field.name) != getattr(base, field.name)
+        print(f"{field.name:<16} {values[field.name]}{'   (changed)' if changed else ''}")
+    print(f"{'hash':<16} {options.config.hash}")
+    return 0
+
+
+def _train(options: Options) -> int:
+    from ..train.loop import train_run
+    from ..train.progress import progress_for
+
+    assert options.out is not None
+    progress = None if options.quiet else progress_for(progress_console(options))
+    record = train_run(options.config, options.out, progress=progress, variant=options.variant)
+    if options.json:
+        print_json(record.to_dict())
+    elif not options.quiet:
+        accuracy = record.metric("test_accuracy")
+        energy = record.energy_of("run")
+        joules = energy.get("joules")
+        cost = f"{joules:,.1f} J" if joules is not None else f"energy unknown: {energy['reason']}"
+        found = "none" if accuracy is None else f"{accuracy:.4f}"
+        print(f"test accuracy {found}; {cost}")
+        print(f"record: {options.out / 'record.json'}")
+    sys.stdout.flush()
+    return 0 if record.status == "finished" else 1

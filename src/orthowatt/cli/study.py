@@ -1,0 +1,88 @@
+"""`orthowatt study`: variants × seeds, only what is missing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ..config import StudyConfig
+from ..errors import DataError, InputError, closest
+from .common import Common, parse, print_json, progress_console, result_console
+from .progress import StudyProgress
+
+if TYPE_CHECKING:
+    from ..study.store import Store
+
+
+@dataclass(kw_only=True)
+class Options(Common):
+    """Options of `study`."""
+
+    study: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE|FILE.toml", help="what to run")
+    ]
+    out: Annotated[Path, tyro.conf.arg(help="the study's folder; the same folder goes on")]
+    seeds: Annotated[
+        int | None, tyro.conf.arg(help="run seeds 0 … N-1 (default: as the study says)")
+    ] = None
+    plan: Annotated[bool, tyro.conf.arg(help="say what would be run, and run nothing")] = False
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run what is missing and print the table."""
+    options = parse(
+        Options, argv, "study",
+        "Run variants × seeds, interleaved, each run in a process of its own; done runs stay.",
+        "orthowatt study demo --out my-study --seeds 5",
+    )  # fmt: skip
+    study = load(options.study, options.seeds)
+    from ..study.runner import device_slug, run_study
+    from ..study.store import Store
+
+    if options.plan:
+        return _print_plan(study, Store(options.out, device_slug()), options)
+    with StudyProgress(progress_console(options)) as progress:
+        records = run_study(study, options.out, progress=progress)
+    if options.json:
+        print_json({"out": str(options.out), "records": [record.to_dict() for record in records]})
+        return 0
+    from .table import study_tables
+
+    result_console().print(study_tables([options.out]))
+    print(f"report: orthowatt report {options.out}")
+    return 0
+
+
+def load(name: str, seeds: int | None) -> StudyConfig:
+    """A bundled study by name, or a TOML file."""
+    from ..recipes.study import STUDIES
+
+    if seeds is not None and seeds < 1:
+        raise InputError(f"--seeds is {seeds}, but must be at least 1")
+    if name in STUDIES:
+        return STUDIES[name]() if seeds is None else STUDIES[name](seeds=seeds)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise InputError(f"no study is named {name!r}; {closest(name, STUDIES)} (or a .toml file)")
+    try:
+        study = StudyConfig.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not valid TOML: {error}") from error
+    return study if seeds is None else replace(study, seeds=tuple(range(seeds)))
+
+
+def _print_plan(study: StudyConfig, store: Store, options: Options) -> int:
+    states = store.states(study)
+    if options.json:
+        print_json([state.to_dict() for state in states])
+        return 0
+    for state in states:
+        print(f"{state.state:<12} {state.cell.variant}, seed {state.cell.seed}")
+    missing = sum(state.state not in ("done", "failed") for state in states)
+    print(f"{missing} of {len(states)} runs are missing in {options.out}")
+    return 0

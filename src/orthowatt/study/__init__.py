@@ -1,0 +1,1 @@
+"""Studies: variants × seeds, interleaved, resumable; it knows configurations and records only."""

@@ -1,0 +1,105 @@
+"""Run what is missing of a study, through a callable or one subprocess a run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ..config import RunConfig, StudyConfig
+from ..errors import OrthowattError, TrainingError
+from ..record import RunRecord, Study, dumps, write_atomic
+from .grid import Cell, cells
+from .store import Store
+
+#: Trains one run into a directory; `variant` names the study's row.
+RunFunction = Callable[[RunConfig, Path, str], RunRecord]
+
+
+class Progress(Protocol):
+    """What a study tells while it runs."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Before the first run: how many cells there are and how many need nothing."""
+        ...
+
+    def start(self, cell: Cell) -> None:
+        """Before each run."""
+        ...
+
+    def end(self, cell: Cell, record: RunRecord | None, error: str | None) -> None:
+        """After each run; `error` says why there is no finished record."""
+        ...
+
+
+def run_study(
+    study: StudyConfig,
+    directory: Path | str,
+    *,
+    run: RunFunction | None = None,
+    slug: str | None = None,
+    progress: Progress | None = None,
+) -> list[RunRecord]:
+    """Run every missing cell of `study` into `directory`; returns all its finished records.
+
+    Done runs are skipped, interrupted and stale ones run again, and a failed run (a loss that is
+    not finite) is a result that is kept. One run that fails does not end the study. `run` trains
+    one configuration; without it each run is a subprocess of its own. `slug` names the device.
+
+    Errors: `InputError` when the directory holds another study; `TrainingError` when every run
+    that was tried failed.
+
+    Example: `run_study(StudyConfig("two", RunConfig(), (Variant("none"),)), "out")`.
+    """
+    directory = Path(directory)
+    run = run or run_in_subprocess
+    store = Store(directory, slug or device_slug())
+    store.begin(study)
+    todo = [state.cell for state in store.states(study) if state.state not in ("done", "failed")]
+    if progress:
+        progress.begin(len(cells(study)), len(cells(study)) - len(todo))
+    errors = [error for cell in todo if (error := _run_cell(cell, store, run, progress))]
+    if errors and len(errors) == len(todo):
+        raise TrainingError(f"all {len(todo)} runs failed; the first said: {errors[0]}")
+    return [r for r in Study.load(directory).records if r.status == "finished"]
+
+
+def _run_cell(cell: Cell, store: Store, run: RunFunction, progress: Progress | None) -> str | None:
+    if progress:
+        progress.start(cell)
+    record, error = None, None
+    try:
+        record = run(cell.config, store.run_directory(cell), cell.variant)
+        if record.status != "finished":
+            error = record.reason or record.status
+    except OrthowattError as raised:
+        error = str(raised)
+    if progress:
+        progress.end(cell, record, error)
+    return error
+
+
+def run_in_subprocess(config: RunConfig, directory: Path, variant: str) -> RunRecord:
+    """One run in a fresh interpreter: its memory, its RNG and its crash stay its own."""
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = directory / "config.json"
+    write_atomic(wanted, dumps(config.to_dict(), indent=2) + "\n")
+    command = [sys.executable, "-m", "orthowatt", "run", str(wanted), "--out", str(directory)]
+    command += ["--variant", variant, "--quiet"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode and not (directory / "record.json").exists():
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise TrainingError(f"{variant}, seed {config.seed}: {last[0]}")
+    return RunRecord.load(directory)
+
+
+def device_slug() -> str:
+    """The slug of the device that a subprocess of this one would use."""
+    command = [sys.executable, "-m", "orthowatt.energy.provenance"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise OrthowattError(f"the device cannot be named: {done.stderr.strip()[-300:]}")
+    return str(json.loads(done.stdout)["slug"])

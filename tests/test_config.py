@@ -1,0 +1,110 @@
+"""Configurations: validated, hashed, round-tripped."""
+
+import dataclasses
+import re
+import tomllib
+
+import pytest
+
+from orthowatt.config import RunConfig, StudyConfig, Variant
+from orthowatt.errors import InputError
+
+
+def test_the_hash_is_frozen():
+    """Folders are named by it: a change orphans every study that users have."""
+    assert RunConfig().hash == "42664b6a2021"
+    assert RunConfig().variant_hash == RunConfig(seed=7).variant_hash
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(RunConfig)])
+def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
+    other = {
+        "transform": "dct", "position": "early", "layer": "filter", "dims": (-1, -3), "order": "pow2",
+        "pad": "keep", "norm": None, "freeze": ("conv1",), "optimizer": "sgd", "schedule": "constant",
+        "precision": "bf16", "determinism": "exact", "weights": "w.pth", "data_root": "/d",
+        "model": "resnet18", "data": "cifar10", "device": "cpu",
+    }  # fmt: skip
+    value = getattr(RunConfig(), field)
+    if field not in other:
+        value = (
+            not value
+            if isinstance(value, bool)
+            else value + (1 if isinstance(value, int) else 0.05)
+        )
+    changed = RunConfig().replace(**{field: other.get(field, value)})
+    excluded = field in ("data_root", "device")
+    assert (changed.hash == RunConfig().hash) is excluded
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"transform": "wth"}, "must be one of none, .*did you mean 'wht'"),
+        ({"epochs": 1.5}, "whole number"),
+        ({"epochs": True}, "must be a number"),
+        ({"learning_rate": 0.0}, r"must lie in \(0.0, inf\)"),
+        ({"learning_rate": float("nan")}, "must lie in"),
+        ({"dims": (0, 1)}, "one or two of 1, 2, 3"),
+        ({"dims": (-1, 3)}, "one dimension twice"),
+        ({"dropout": 1.0}, r"\[0.0, 1.0\)"),
+    ],
+)
+def test_bad_settings_are_answered(changes, words):
+    with pytest.raises(InputError, match=words):
+        RunConfig(**changes)
+
+
+def test_round_trip_and_unknown_keys():
+    config = RunConfig(dims=(-1, -3), pad=None, freeze=("conv1", "layer1"))
+    assert RunConfig.from_dict(config.to_dict()) == config
+    assert RunConfig.from_dict({"pad": "none"}).pad is None
+    with pytest.raises(InputError, match=re.escape("no setting 'epoch'; did you mean 'epochs'")):
+        RunConfig.from_dict({"epoch": 3})
+
+
+STUDY = """
+name = "two"
+seeds = 2
+[base]
+epochs = 1
+[[variants]]
+name = "none"
+[[variants]]
+name = "wht early"
+transform = "wht"
+position = "early"
+"""
+
+
+def test_a_study_from_toml():
+    study = StudyConfig.from_dict(tomllib.loads(STUDY))
+    assert study.seeds == (0, 1)
+    assert study.run("wht early", 1) == RunConfig(
+        epochs=1, transform="wht", position="early", seed=1
+    )
+    assert StudyConfig.from_dict(study.to_dict()) == study
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"variants": []}, "at least one variant"),
+        ({"variants": [{"transform": "wht"}]}, "needs a name"),
+        ({"variants": [{"name": "none"}, {"name": "none"}]}, "none appears twice"),
+        ({"variants": [{"name": "none"}, {"name": "b"}]}, "'none' and 'b' have the same settings"),
+        ({"variants": [{"name": "wht"}]}, "baseline 'none' is no variant"),
+        ({"seeds": [0, 0]}, "must be distinct"),
+        ({"accuracy_margin": 1.0}, "fraction"),
+        ({"cost_margin": 1.0}, "ratio above 1"),
+        ({"seed": 3}, "did you mean 'seeds'"),
+    ],
+)
+def test_bad_studies_are_answered(change, words):
+    with pytest.raises(InputError, match=words):
+        StudyConfig.from_dict({**tomllib.loads(STUDY), **change})
+
+
+def test_a_variant_without_such_a_name():
+    study = StudyConfig("s", RunConfig(), (Variant("none"),))
+    with pytest.raises(InputError, match="no variant 'nine'; did you mean 'none'"):
+        study.run("nine", 0)
