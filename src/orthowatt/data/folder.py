@@ -1,0 +1,171 @@
+"""Image files on disk as a data set: a folder a class, or a table of paths and labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError, closest
+from .decode import SUFFIXES, decode_all
+from .seeds import shuffled
+from .sources import Dataset, assemble
+
+#: The part of one undivided folder or table that becomes the test set, of each class.
+TEST_SHARE = 0.2
+
+_PARTS = {
+    "train": "train", "training": "train", "0": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "1": "validation",
+    "test": "test", "testing": "test", "2": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image: its file, its class, the part it belongs to, and its name in errors."""
+
+    path: Path
+    label: str
+    part: str | None
+    name: str
+    key: str
+
+
+def load_folder(path: Path, size: int) -> Dataset:
+    """The images under `path`, one sub-folder a class, at `size`×`size`.
+
+    `path` holds `train` and `test` and/or `val` (`valid`, `validation`), or the class folders
+    themselves; then a fifth of each class, chosen by a fixed seed and the file's name, is the
+    test set. Where there is a `val` but no `test`, `val` is the test set. Images are cropped to
+    their centre square. Raises `DataError` naming what is missing or unreadable.
+    """
+    if not path.is_dir():
+        raise DataError(f"imagefolder:{path} is no folder; give one that holds class folders")
+    parts = {child.name: _PARTS[child.name] for child in _folders(path) if child.name in _PARTS}
+    items: list[Item] = []
+    for name, part in sorted(parts.items()) if "train" in parts.values() else [("", None)]:
+        items.extend(_class_items(path / name, part))
+    return _build(f"imagefolder:{path.name}", items, size, path)
+
+
+def load_table(path: Path, size: int) -> Dataset:
+    """The images listed in a CSV file with columns `path`, `label` and optionally `split`.
+
+    Paths are relative to the file's own folder. `split` holds train, val or test (or CelebA's
+    0, 1, 2); without it a fifth of each label, chosen by a fixed seed and the path, is the test
+    set. Raises `DataError` naming the row that is wrong.
+    """
+    if not path.is_file():
+        raise DataError(f"table:{path} is no file; give a CSV file with the columns path,label")
+    return _build(f"table:{path.name}", list(_rows(path)), size, path)
+
+
+def _rows(path: Path) -> Iterable[Item]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        for needed in ("path", "label"):
+            if needed not in columns:
+                found = ", ".join(repr(column) for column in columns) or "nothing"
+                raise DataError(f"{path} needs a column {needed!r}, but its first row has {found}")
+        for number, row in enumerate(reader, start=2):
+            where = f"row {number} of {path}"
+            if not row["path"] or not row["label"]:
+                raise DataError(f"{where} lacks a path or a label")
+            given = (row.get("split") or "").strip().lower()
+            if "split" in columns and given not in _PARTS:
+                raise DataError(
+                    f"{where} has split {given!r}; {closest(given, ('train', 'val', 'test'))}"
+                )
+            part = _PARTS.get(given)
+            yield Item(path.parent / row["path"], row["label"].strip(), part, where, row["path"])
+
+
+def _class_items(root: Path, part: str | None) -> Iterable[Item]:
+    folders = list(_folders(root))
+    if not folders:
+        raise DataError(f"{root} holds no class folders; put the images of each class into one")
+    for folder in folders:
+        files = sorted(
+            file
+            for file in folder.rglob("*")
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        )
+        if not files:
+            raise DataError(f"the class folder {folder} holds no image ({', '.join(SUFFIXES)})")
+        for file in files:
+            key = file.relative_to(root).as_posix()
+            yield Item(file, folder.name, part, f"class {folder.name!r}", key)
+
+
+def _folders(path: Path) -> Iterable[Path]:
+    return sorted(
+        child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+
+
+def _build(name: str, items: list[Item], size: int, path: Path) -> Dataset:
+    if not items:
+        raise DataError(f"{path} lists no images")
+    items = _with_parts(items)
+    training = [item for item in items if item.part != "test"]
+    testing = [item for item in items if item.part == "test"]
+    for what, group in (("train", training), ("test", testing)):
+        if not group:
+            raise DataError(f"{path} has no {what} images; mark or add some")
+    classes = tuple(sorted({item.label for item in training}, key=_class_order))
+    for item in testing:
+        if item.label not in classes:
+            raise DataError(f"{item.name}: the test class {item.label!r} has no train images")
+    named = [index for index, item in enumerate(training) if item.part == "validation"]
+    return assemble(
+        name,
+        _decoded(training, classes, size),
+        _decoded(testing, classes, size),
+        classes,
+        validation=torch.tensor(named) if named else None,
+        notes=(f"centre squares of the files, resized to {size}×{size}",),
+    )
+
+
+def _decoded(items: list[Item], classes: tuple[str, ...], size: int) -> tuple[Tensor, Tensor]:
+    index = {label: number for number, label in enumerate(classes)}
+    images = decode_all([item.path for item in items], [item.name for item in items], size)
+    return images, torch.tensor([index[item.label] for item in items])
+
+
+def _with_parts(items: list[Item]) -> list[Item]:
+    """Every item with a part, named or by hash; a `val` without `test` becomes the test set."""
+    if any(item.part is None for item in items):
+        return _divided(items)
+    if any(item.part == "test" for item in items):
+        return items
+    return [_moved(item, "test") if item.part == "validation" else item for item in items]
+
+
+def _divided(items: list[Item]) -> list[Item]:
+    by_label: dict[str, list[Item]] = {}
+    for item in items:
+        by_label.setdefault(item.label, []).append(item)
+    divided = []
+    for label in sorted(by_label):
+        group = by_label[label]
+        order = shuffled(0, [item.key for item in group])
+        tested = set(order[: round(TEST_SHARE * len(group))])
+        for number, item in enumerate(group):
+            divided.append(_moved(item, "test" if number in tested else "train"))
+    return divided
+
+
+def _moved(item: Item, part: str) -> Item:
+    return Item(item.path, item.label, part, item.name, item.key)
+
+
+def _class_order(label: str) -> tuple[int, int, str]:
+    """Whole numbers by value, then names by letter."""
+    return (0, int(label), label) if label.isdecimal() else (1, 0, label)
