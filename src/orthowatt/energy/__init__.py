@@ -1,0 +1,15 @@
+"""Joules of GPUs and CPUs with their uncertainty; unknown, with a reason, where no sensor is.
+
+Stands alone: needs no other part of orthowatt, no torch, and starts no CUDA.
+"""
+
+from .command import measure_command
+from .decorator import measure
+from .meter import EnergyMeter
+from .quantity import Energy
+from .ratio import Ratio, ratio
+from .window import Measured, Window
+
+__all__ = [
+    "Energy", "EnergyMeter", "Measured", "Ratio", "Window", "measure", "measure_command", "ratio",
+]  # fmt: skip

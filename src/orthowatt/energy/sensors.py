@@ -1,0 +1,197 @@
+"""Every sensor that this process may read: GPUs through NVML, CPUs and memory through RAPL."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .counter import Facts, Reading
+from .cuda import UsedGpu, bare_uuid, running_torch, used_gpus
+from .gpu import GpuCounter, calibrate, open_counter, read_at_ticks
+from .keeper import Keeper
+from .nvml import GpuDevice, Nvml
+from .problem import Problem
+from .rapl import POWERCAP_ROOT, Rapl, RaplCounter, open_rapl
+from .visible import Visible, visible
+
+
+@dataclass(frozen=True)
+class SensorReport:
+    """One sensor: readable, or why not and what mends it; `detail` says what it is."""
+
+    name: str
+    scope: str
+    readable: bool
+    reason: str | None
+    mend: str | None
+    detail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
+        return dict(vars(self))
+
+
+class Sensors:
+    """The counters by scope (`gpus`, `rapl.counters`) and the scopes that cannot be read.
+
+    `gpu=False` leaves NVML alone, `cpu=False` RAPL. Only GPUs that CUDA shows to this process
+    are opened, all of them where it is not sure which those are.
+    """
+
+    def __init__(
+        self, *, gpu: bool = True, cpu: bool = True, powercap_root: Path | str = POWERCAP_ROOT
+    ) -> None:
+        self.process = os.getpid()
+        self.nvml = Nvml() if gpu else None
+        self.rapl = open_rapl(Path(powercap_root)) if cpu else Rapl()
+        self.gpus: dict[str, GpuCounter] = {}
+        self.problems: dict[str, Problem] = dict(self.rapl.problems)
+        self.seen = Visible(())
+        if self.nvml is not None:
+            self._open_gpus(self.nvml)
+        self._keeper = Keeper(list(self.rapl.counters.values()))
+        weakref.finalize(self, self._keeper.stop)
+
+    def _open_gpus(self, nvml: Nvml) -> None:
+        if nvml.problem is not None and not nvml.absent:
+            self.problems["gpu"] = nvml.problem
+        devices = nvml.devices()
+        self.seen = visible([d.uuid for d in devices], [d.name for d in devices])
+        for name in self.seen.mig:
+            self.problems[f"gpu:{name}"] = Problem(
+                f"{name} is a MIG slice, and NVML cannot measure the energy of a MIG slice",
+                "measure on a whole GPU: sudo nvidia-smi -mig 0",
+            )
+        chosen = [devices[i] for i in self.seen.indices] if self.seen.sure else devices
+        calibrate([counter for device in chosen if (counter := self._open(nvml, device))])
+
+    def _open(self, nvml: Nvml, device: GpuDevice) -> GpuCounter | None:
+        counter = open_counter(nvml, device)
+        if isinstance(counter, Problem):
+            self.problems[device.scope] = counter
+            return None
+        self.gpus[device.scope] = counter
+        return counter
+
+    @property
+    def visible_gpus(self) -> list[str]:
+        """Scopes of the GPUs that CUDA shows here, readable or not, in CUDA's order."""
+        devices = self.nvml.devices() if self.nvml is not None else []
+        return [devices[i].scope for i in self.seen.indices] + [f"gpu:{m}" for m in self.seen.mig]
+
+    @property
+    def cpu_scopes(self) -> list[str]:
+        """Scopes of the CPU packages, readable or not."""
+        scopes = [*self.rapl.counters, *self.rapl.problems]
+        return sorted(scope for scope in scopes if scope.startswith("cpu-package"))
+
+    @property
+    def scopes(self) -> list[str]:
+        """All scopes, readable or not."""
+        return sorted({*self.gpus, *self.rapl.counters, *self.problems})
+
+    def used(self, *, ask_driver: bool) -> list[str]:
+        """Scopes of the GPUs that this process uses; opens those not watched so far.
+
+        torch's word counts where it runs CUDA. Otherwise, with `ask_driver`, the driver's list of
+        processes: it finds GPUs used without torch where process numbers are the machine's own.
+        """
+        if self.nvml is None:
+            return []
+        if running_torch() is not None:
+            return [self._scope_of(gpu) for gpu in used_gpus()]
+        return [scope for scope, gpu in self.gpus.items() if ask_driver and _holds_context(gpu)]
+
+    def _scope_of(self, gpu: UsedGpu) -> str:
+        assert self.nvml is not None
+        devices = self.nvml.devices()
+        matches = [d for d in devices if d.uuid and gpu.uuid and bare_uuid(d.uuid) == gpu.uuid]
+        if not matches and len(devices) == 1 and None in (devices[0].uuid, gpu.uuid):
+            matches = devices
+        if matches:
+            scope = matches[0].scope
+            if scope not in self.gpus and scope not in self.problems:
+                counter = self._open(self.nvml, matches[0])
+                calibrate([counter] if counter else [])
+            return scope
+        scope = f"gpu:GPU-{gpu.uuid}" if gpu.uuid else f"gpu:cuda-{gpu.index}"
+        why = self.nvml.problem.sentence if self.nvml.problem else "NVML does not list it"
+        if self.seen.mig or any(device.mig for device in devices):
+            why = "it is a MIG slice, and NVML cannot measure the energy of a MIG slice"
+        self.problems.setdefault(scope, Problem(f"no energy counter of {scope}: {why}"))
+        return scope
+
+    def facts(self, scope: str) -> Facts:
+        """What is known of a readable scope's counter."""
+        return (self.gpus.get(scope) or self.rapl.counters[scope]).facts
+
+    def read(
+        self, *, align: bool, cpu_first: bool = False, only: Iterable[str] | None = None
+    ) -> dict[str, Reading]:
+        """A reading of every readable scope, or of those in `only`.
+
+        `align` waits for the GPUs' ticks. `cpu_first` is for a window's end: so the wait at
+        either edge stays out of what the CPUs' counters count.
+        """
+        wanted = {*self.gpus, *self.rapl.counters} if only is None else set(only)
+        gpus = [gpu for scope, gpu in self.gpus.items() if scope in wanted]
+        cpus = [cpu for scope, cpu in self.rapl.counters.items() if scope in wanted]
+        readings = {cpu.facts.scope: cpu.read() for cpu in cpus} if cpu_first else {}
+        readings |= read_at_ticks(gpus) if align else {gpu.facts.scope: gpu.read() for gpu in gpus}
+        if not cpu_first:
+            readings |= {cpu.facts.scope: cpu.read() for cpu in cpus}
+        return readings
+
+    def keep(self) -> None:
+        """Read wrapping counters in the background from now on, often enough to see each wrap."""
+        self._keeper.start()
+
+    def reports(self) -> list[SensorReport]:
+        """One report for each sensor found and for each kind that is missing."""
+        found = [_gpu_report(gpu) for gpu in self.gpus.values()]
+        found += [_rapl_report(counter) for counter in self.rapl.counters.values()]
+        problems = dict(self.problems)
+        if self.nvml is not None and self.nvml.absent and self.nvml.problem is not None:
+            problems["gpu"] = self.nvml.problem
+        elif self.nvml is not None and not self.nvml.devices() and "gpu" not in problems:
+            problems["gpu"] = Problem("the NVIDIA driver lists no GPU")
+        for scope, problem in problems.items():
+            name = _NAMES["gpu" if scope.startswith("gpu") else "cpu"]
+            found.append(SensorReport(name, scope, False, problem.text, problem.mend, ""))
+        return found
+
+    def close(self) -> None:
+        """Stop the background reading and give NVML back."""
+        self._keeper.stop()
+        if self.nvml is not None:
+            self.nvml.close()
+
+
+_NAMES = {"gpu": "NVML energy counter", "cpu": "RAPL energy counter"}
+
+
+def _gpu_report(gpu: GpuCounter) -> SensorReport:
+    tick = "tick not timed" if gpu.tick_seconds is None else f"tick {gpu.tick_seconds * 1e3:.0f} ms"
+    limit = "no limit told" if gpu.limit_watts is None else f"limit {gpu.limit_watts:.0f} W"
+    detail = f"{gpu.device.name or 'GPU'}, {limit}, {tick}"
+    return SensorReport(_NAMES["gpu"], gpu.facts.scope, True, None, None, detail)
+
+
+def _rapl_report(counter: RaplCounter) -> SensorReport:
+    limit = "no limit told" if counter.limit_watts is None else f"limit {counter.limit_watts:.0f} W"
+    detail = f"{counter.path.name}, {limit}, wraps at {counter.unwrapper.range_joules:.0f} J"
+    return SensorReport(_NAMES["cpu"], counter.facts.scope, True, None, None, detail)
+
+
+def _holds_context(counter: GpuCounter) -> bool:
+    processes = counter.nvml.optional("nvmlDeviceGetComputeRunningProcesses", counter.device.handle)
+    if not any(process.pid == os.getpid() for process in processes or ()):
+        return False
+    try:  # in a container another process may carry this number: does this one run CUDA at all?
+        return "libcuda.so" in Path("/proc/self/maps").read_text()
+    except OSError:
+        return True

@@ -1,0 +1,75 @@
+"""What the stand-ins measure: power traces with their exact energy, powercap domains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Gpu:
+    """A GPU of the NVML stand-in; `trace` is a repeating list of (seconds, watts)."""
+
+    uuid: str = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
+    trace: tuple[tuple[float, float], ...] = ((1.0, 300.0),)
+    tick: float = 0.02
+    phase: float = 0.0
+    limit: float = 700.0
+    mig: bool = False
+    offset_joules: float = 5000.0
+    name: str = "NVIDIA H100 80GB HBM3"
+    events: tuple[str, ...] = ()
+    pid: int | None = None
+
+    def spec(self) -> str:
+        """The lines that the stand-in reads."""
+        lines = [
+            f"device {self.uuid} {self.tick!r} {self.phase!r} {round(self.limit * 1000)} "
+            f"{int(self.mig)} {round(self.offset_joules * 1000)} {self.name}"
+        ]
+        lines += [f"segment {seconds!r} {watts!r}" for seconds, watts in self.trace]
+        lines += [f"event {event}" for event in self.events]
+        lines += [f"process {self.pid}"] if self.pid else []
+        return "\n".join(lines) + "\n"
+
+    def joules(self, start: float, end: float) -> float:
+        """The true energy between two times of the trace, by summing overlaps."""
+        period = sum(seconds for seconds, _ in self.trace)
+        total, at = 0.0, (start // period) * period
+        while at < end:
+            for seconds, watts in self.trace:
+                overlap = min(end, at + seconds) - max(start, at)
+                total += max(0.0, overlap) * watts
+                at += seconds
+        return total
+
+
+class Powercap:
+    """A tree of powercap domains like /sys/class/powercap, whose counters a test moves."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+
+    def add(
+        self,
+        folder: str,
+        name: str,
+        *,
+        joules: float = 100.0,
+        range_joules: float = 262143.0,
+        limit: float | None = 250.0,
+    ) -> Path:
+        """A domain, as the kernel lays it out."""
+        zone = self.root / folder
+        zone.mkdir()
+        (zone / "name").write_text(f"{name}\n")
+        (zone / "max_energy_range_uj").write_text(f"{round(range_joules * 1e6)}\n")
+        if limit is not None:
+            (zone / "constraint_0_power_limit_uw").write_text(f"{round(limit * 1e6)}\n")
+        self.set(folder, joules)
+        return zone
+
+    def set(self, folder: str, joules: float) -> None:
+        """Let the counter show so many joules."""
+        (self.root / folder / "energy_uj").write_text(f"{round(joules * 1e6)}\n")

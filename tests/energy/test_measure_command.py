@@ -1,0 +1,122 @@
+"""Any program inside a window: exit code, signals, energy."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from sensor_fakes import Gpu
+
+from orthowatt.energy import EnergyMeter, measure_command
+from orthowatt.energy.command import format_result
+from orthowatt.errors import InputError, InputTypeError
+
+
+@pytest.fixture
+def meter(powercap):
+    powercap.add("intel-rapl:0", "package-0", joules=10)
+    with EnergyMeter(scope="cpu", powercap_root=powercap.root) as meter:
+        yield meter
+
+
+def test_energy_time_and_exit_code(meter, powercap):
+    program = "echo 14000000 > intel-rapl:0/energy_uj; exit 3"
+    result = measure_command(["sh", "-c", program], cwd=powercap.root, meter=meter)
+    assert (result.exit_code, result.signal) == (3, None)
+    assert result.energy.joules == pytest.approx(4)
+    assert result.to_dict()["energy"]["joules"] == pytest.approx(4)
+    text = format_result(result)
+    assert "4 J ± " in text
+    assert "cpu-package:0" in text
+    assert "exit code 3" in text
+    assert "mean power" in text
+
+
+def test_a_program_ended_by_a_signal(meter):
+    result = measure_command(["sh", "-c", "kill -TERM $$"], meter=meter)
+    assert (result.exit_code, result.signal) == (128 + signal.SIGTERM, signal.SIGTERM)
+    assert "signal 15" in format_result(result)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_signals_reach_the_program(number, tmp_path):
+    """Sent to the measuring process, without a terminal; the program ends in its own way."""
+    program = (
+        "import signal, sys, time\n"
+        f"signal.signal({int(number)}, lambda *_: sys.exit(42))\n"
+        "print('ready', flush=True)\ntime.sleep(30)\n"
+    )
+    outer = (
+        "import sys\nfrom orthowatt.energy import measure_command\n"
+        "result = measure_command([sys.executable, '-c', sys.argv[1]])\n"
+        "print(result.exit_code, result.signal, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", outer, program],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        text, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert text.split() == ["42", "None"]
+    assert process.returncode == 0
+
+
+def test_handlers_are_put_back(meter):
+    before = signal.getsignal(signal.SIGTERM)
+    measure_command(["true"], meter=meter)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_outside_the_main_thread(meter):
+    codes = []
+    thread = threading.Thread(
+        target=lambda: codes.append(measure_command(["false"], meter=meter).exit_code)
+    )
+    thread.start()
+    thread.join()
+    assert codes == [1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "error", "message"),
+    [
+        (["no-such-program-here"], InputError, "cannot be run"),
+        ([os.devnull], InputError, "cannot be run"),
+        ([], InputError, "no command"),
+        ("ls -l", InputTypeError, "list of words"),
+    ],
+)
+def test_what_cannot_be_run_gets_one_sentence(argv, error, message, meter):
+    with pytest.raises(error, match=message):
+        measure_command(argv, meter=meter)
+
+
+def test_without_a_sensor_the_program_runs_and_the_text_says_why(tmp_path):
+    with EnergyMeter(scope="visible", powercap_root=tmp_path) as meter:
+        result = measure_command(["true"], meter=meter)
+    assert result.exit_code == 0
+    if result.energy.joules is None:  # a machine with a GPU may know better
+        assert format_result(result).startswith("energy      unknown: no GPU is visible")
+
+
+def test_a_program_is_measured_on_the_visible_gpus(on_gpus):
+    code = """
+        from orthowatt.energy import measure_command
+        result = measure_command(["sleep", "0.2"])
+        out = result.to_dict()
+    """
+    out, _ = on_gpus(code, Gpu(trace=((1.0, 300.0),)))
+    energy = out["energy"]
+    assert energy["scope"].startswith("gpu:GPU-aaaaaaaa")
+    assert abs(energy["joules"] - 300 * energy["seconds"]) <= energy["bound_joules"]
+    assert energy["seconds"] >= 0.2
+    json.dumps(out, allow_nan=False)
