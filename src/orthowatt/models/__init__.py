@@ -1,0 +1,44 @@
+"""Models with transforms in them: surgery on any model, the paper's networks, what they cost.
+
+Names are loaded when first used, for timm and torchvision take seconds to import. Using
+`orthowatt.models.paper_resnet50`, or `import orthowatt.models.zoo`, registers "orthowatt_resnet50"
+and "orthowatt_resnet8" with timm.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cost import Cost as Cost
+    from .cost import count as count
+    from .positions import insert_transform as insert_transform
+    from .surgery import Edits as Edits
+    from .surgery import insert as insert
+    from .zoo import build as build
+    from .zoo import freeze as freeze
+    from .zoo import paper_resnet50 as paper_resnet50
+
+_HOMES = {
+    "Cost": "cost",
+    "Edits": "surgery",
+    "build": "zoo",
+    "count": "cost",
+    "freeze": "zoo",
+    "insert": "surgery",
+    "insert_transform": "positions",
+    "paper_resnet50": "zoo",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
