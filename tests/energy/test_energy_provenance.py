@@ -55,7 +55,7 @@ def test_doctor_tries_each_sensor(powercap):
     still = by_scope["cpu-package:0"]
     assert not still.readable
     assert "stands still" in still.reason
-    assert still.detail == "intel-rapl:0, limit 250 W, wraps at 262143 J"
+    assert still.detail == "RAPL intel-rapl:0, limit 250 W, wraps at 262143 J"
 
 
 def test_doctor_names_what_is_missing_and_the_mend(tmp_path):
@@ -63,6 +63,7 @@ def test_doctor_names_what_is_missing_and_the_mend(tmp_path):
     by_scope = {report.scope: report for report in sensors(tmp_path)}
     assert time.monotonic() - began < 5
     cpu = by_scope["cpu-package"]
+    assert cpu.name == "CPU package"
     assert (cpu.readable, cpu.mend) == (False, "sudo modprobe intel_rapl_msr")
     for report in by_scope.values():
         assert report.readable or report.reason

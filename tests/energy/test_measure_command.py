@@ -1,5 +1,6 @@
 """Any program inside a window: exit code, signals, energy."""
 
+import csv
 import json
 import os
 import signal
@@ -10,8 +11,8 @@ import threading
 import pytest
 from sensor_fakes import Gpu
 
-from orthowatt.energy import EnergyMeter, measure_command
-from orthowatt.energy.command import format_result
+from orthowatt.energy import EnergyMeter, measure, measure_command
+from orthowatt.energy.measure import append_csv, format_measurement
 from orthowatt.errors import InputError, InputTypeError
 
 
@@ -22,13 +23,13 @@ def meter(powercap):
         yield meter
 
 
-def test_energy_time_and_exit_code(meter, powercap):
+def test_energy_time_and_returncode(meter, powercap):
     program = "echo 14000000 > intel-rapl:0/energy_uj; exit 3"
     result = measure_command(["sh", "-c", program], cwd=powercap.root, meter=meter)
-    assert (result.exit_code, result.signal) == (3, None)
+    assert (result.returncode, result.signal) == (3, None)
     assert result.energy.joules == pytest.approx(4)
     assert result.to_dict()["energy"]["joules"] == pytest.approx(4)
-    text = format_result(result)
+    text = format_measurement(result)
     assert "4 J ± " in text
     assert "cpu-package:0" in text
     assert "exit code 3" in text
@@ -37,8 +38,8 @@ def test_energy_time_and_exit_code(meter, powercap):
 
 def test_a_program_ended_by_a_signal(meter):
     result = measure_command(["sh", "-c", "kill -TERM $$"], meter=meter)
-    assert (result.exit_code, result.signal) == (128 + signal.SIGTERM, signal.SIGTERM)
-    assert "signal 15" in format_result(result)
+    assert (result.returncode, result.signal) == (128 + signal.SIGTERM, signal.SIGTERM)
+    assert "signal 15" in format_measurement(result)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
@@ -52,7 +53,7 @@ def test_signals_reach_the_program(number, tmp_path):
     outer = (
         "import sys\nfrom orthowatt.energy import measure_command\n"
         "result = measure_command([sys.executable, '-c', sys.argv[1]])\n"
-        "print(result.exit_code, result.signal, flush=True)\n"
+        "print(result.returncode, result.signal, flush=True)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", outer, program],
@@ -70,6 +71,26 @@ def test_signals_reach_the_program(number, tmp_path):
     assert process.returncode == 0
 
 
+def test_csv_lines_share_one_header_and_unknown_is_empty(meter, tmp_path):
+    path = tmp_path / "energy.csv"
+    for code in (0, 7):
+        append_csv(path, measure_command(["sh", "-c", f"exit {code}"], meter=meter))
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["returncode"] for row in rows] == ["0", "7"]
+    assert rows[1]["command"] == "sh -c 'exit 7'"
+    assert (rows[0]["joules"], rows[0]["status"]) == ("", "unknown")  # the counter stood still
+    assert "did not move" in rows[0]["reason"]
+    with pytest.raises(InputError, match="cannot be written"):
+        append_csv(tmp_path, measure_command(["true"], meter=meter))
+
+
+def test_the_public_name_measure_is_the_function():
+    import orthowatt.energy
+
+    assert orthowatt.energy.measure is measure
+
+
 def test_handlers_are_put_back(meter):
     before = signal.getsignal(signal.SIGTERM)
     measure_command(["true"], meter=meter)
@@ -79,7 +100,7 @@ def test_handlers_are_put_back(meter):
 def test_outside_the_main_thread(meter):
     codes = []
     thread = threading.Thread(
-        target=lambda: codes.append(measure_command(["false"], meter=meter).exit_code)
+        target=lambda: codes.append(measure_command(["false"], meter=meter).returncode)
     )
     thread.start()
     thread.join()
@@ -103,9 +124,9 @@ def test_what_cannot_be_run_gets_one_sentence(argv, error, message, meter):
 def test_without_a_sensor_the_program_runs_and_the_text_says_why(tmp_path):
     with EnergyMeter(scope="visible", powercap_root=tmp_path) as meter:
         result = measure_command(["true"], meter=meter)
-    assert result.exit_code == 0
+    assert result.returncode == 0
     if result.energy.joules is None:  # a machine with a GPU may know better
-        assert format_result(result).startswith("energy      unknown: no GPU is visible")
+        assert format_measurement(result).startswith("energy      unknown: no GPU is visible")
 
 
 def test_a_program_is_measured_on_the_visible_gpus(on_gpus):

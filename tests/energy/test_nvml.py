@@ -245,20 +245,21 @@ def test_forked_children_measure_for_themselves_and_harm_nothing(on_gpus):
                 outer.close()
                 with meter.window("child") as inner:
                     time.sleep(0.1)
-                text = json.dumps([outer.energy.to_dict(), inner.energy.to_dict()])
+                text = json.dumps([outer.energy.to_dict(), inner.energy.to_dict(), list(meter.sums)])
                 os.write(write, text.encode())
                 os._exit(0)
             time.sleep(0.3)
             os.waitpid(child, 0)
         os.close(write)
         with os.fdopen(read) as file:
-            out = [outer.energy.to_dict(), *json.load(file)]
+            out = [outer.energy.to_dict(), *json.load(file), list(meter.sums)]
     """
-    (parent, foreign, child), _ = on_gpus(code, Gpu(A, ((1.0, 300.0),)))
+    (parent, foreign, child, childs_sums, parents_sums), _ = on_gpus(code, Gpu(A, ((1.0, 300.0),)))
     assert within(parent, 300)
     assert within(child, 300)
     assert foreign["joules"] is None
     assert "another process" in foreign["reason"]
+    assert (childs_sums, parents_sums) == (["child"], ["parent"])
 
 
 def test_two_processes_measure_the_same_device_at_once(on_gpus):
@@ -319,6 +320,25 @@ def test_torchs_word_on_the_gpus_in_use(
     assert out["energy"]["scope"] == scope
     assert out["calls"] == synchronised
     assert ("not-synchronised" in out["parts"][f"gpu:{B}"]["flags"]) == flagged
+
+
+def test_a_cuda_error_that_nothing_recovers_from_is_not_hidden(on_gpus):
+    code = textwrap.dedent(TORCH.format(started=True, capturing=False, sync="pass"))
+    code += textwrap.dedent("""
+        def broken():
+            raise RuntimeError("CUDA error")
+        meter = EnergyMeter(powercap_root=os.environ["NO_POWERCAP"])
+        try:
+            with meter.window("run") as window:
+                time.sleep(0.1)
+                torch.cuda.device_count = broken
+                raise KeyError("the first error")
+        except KeyError as error:
+            out = [str(error), window.energy.to_dict()]
+    """)
+    (error, energy), _ = on_gpus(code, Gpu(A), Gpu(B, ((1.0, 500.0),)))
+    assert error == "'the first error'"
+    assert energy["scope"] == f"gpu:{B}"
 
 
 def test_cuda_and_torch_stay_untouched(on_gpus):

@@ -3,8 +3,8 @@
 Stands alone: needs no other part of orthowatt, no torch, and starts no CUDA.
 """
 
-from .command import measure_command
-from .decorator import measure
+# from here on the name `measure` is the function; its module stays importable by name
+from .measure import measure, measure_command
 from .meter import EnergyMeter
 from .quantity import Energy
 from .ratio import Ratio, ratio

@@ -28,15 +28,21 @@ def running_torch() -> Any | None:
 
 
 def used_gpus() -> list[UsedGpu]:
-    """The GPUs on which this process holds a context; empty without CUDA."""
+    """The GPUs on which this process holds a context; empty without CUDA.
+
+    After an error that CUDA does not recover from it may be empty too, for every call fails then.
+    """
     torch = running_torch()
     if torch is None:
         return []
-    return [
-        UsedGpu(index, _uuid(torch, index))
-        for index in range(torch.cuda.device_count())
-        if _has_context(torch, index)
-    ]
+    try:
+        return [
+            UsedGpu(index, _uuid(torch, index))
+            for index in range(torch.cuda.device_count())
+            if _has_context(torch, index)
+        ]
+    except Exception:  # the window must close all the same, and not hide the first error
+        return []
 
 
 def synchronize() -> str | None:

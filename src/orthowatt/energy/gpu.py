@@ -137,8 +137,9 @@ def read_at_ticks(counters: Sequence[GpuCounter]) -> dict[str, Reading]:
                 counter.tick_seconds = max(counter.tick_seconds, before - watch.began)
             readings[counter.device.scope] = counter.reading(poll, poll.after - before)
         else:
-            late = counter.reading(watch.last, None, "edge-unaligned")
-            readings[counter.device.scope] = late
+            # the tick is longer than believed, or nothing was drawn: the value may be this old
+            age = watch.last.after - watch.began + counter.lag_seconds
+            readings[counter.device.scope] = counter.reading(watch.last, age, "edge-unaligned")
     return readings
 
 

@@ -21,8 +21,8 @@ class EnergyMeter:
       else the CPU packages. "gpu": the GPUs that CUDA shows here. "cpu": the CPU packages (GPUs
       are left alone). "visible": the GPUs shown if any, else the CPU packages. Or scopes by name.
     - `align`: read GPU counters just after a tick at both ends of a window (a wait of at most two
-      ticks, 40–200 ms), which makes the bound some hundred times tighter; windows above 30 s
-      wait at their start only.
+      ticks, 40–200 ms): the bound then rests on the gap between two polls instead of the tick.
+      Windows above 30 s wait at their start only.
     - `powercap_root`: where RAPL's files are.
 
     Without a readable sensor every window still works: its energies are unknown, with a reason.

@@ -160,8 +160,8 @@ class Sensors:
         elif self.nvml is not None and not self.nvml.devices() and "gpu" not in problems:
             problems["gpu"] = Problem("the NVIDIA driver lists no GPU")
         for scope, problem in problems.items():
-            name = _NAMES["gpu" if scope.startswith("gpu") else "cpu"]
-            found.append(SensorReport(name, scope, False, problem.text, problem.mend, ""))
+            text, mend = problem.text, problem.mend
+            found.append(SensorReport(_name(scope), scope, False, text, mend, ""))
         return found
 
     def close(self) -> None:
@@ -171,20 +171,30 @@ class Sensors:
             self.nvml.close()
 
 
-_NAMES = {"gpu": "NVML energy counter", "cpu": "RAPL energy counter"}
+_KINDS = {"gpu": "GPU", "cpu-package": "CPU package", "cpu-core": "CPU core", "dram": "DRAM"}
+
+
+def _name(scope: str) -> str:
+    """A sensor's short name for people."""
+    kind, _, label = scope.partition(":")
+    return f"{_KINDS.get(kind, kind)} {label if kind != 'gpu' else ''}".strip()
+
+
+def _limit(watts: float | None) -> str:
+    return "no limit told" if watts is None else f"limit {watts:.0f} W"
 
 
 def _gpu_report(gpu: GpuCounter) -> SensorReport:
     tick = "tick not timed" if gpu.tick_seconds is None else f"tick {gpu.tick_seconds * 1e3:.0f} ms"
-    limit = "no limit told" if gpu.limit_watts is None else f"limit {gpu.limit_watts:.0f} W"
-    detail = f"{gpu.device.name or 'GPU'}, {limit}, {tick}"
-    return SensorReport(_NAMES["gpu"], gpu.facts.scope, True, None, None, detail)
+    model = gpu.device.name or "GPU"
+    detail = f"{model}, NVML energy counter, {_limit(gpu.limit_watts)}, {tick}"
+    return SensorReport(f"GPU {gpu.device.index}", gpu.facts.scope, True, None, None, detail)
 
 
 def _rapl_report(counter: RaplCounter) -> SensorReport:
-    limit = "no limit told" if counter.limit_watts is None else f"limit {counter.limit_watts:.0f} W"
-    detail = f"{counter.path.name}, {limit}, wraps at {counter.unwrapper.range_joules:.0f} J"
-    return SensorReport(_NAMES["cpu"], counter.facts.scope, True, None, None, detail)
+    wraps = f"wraps at {counter.unwrapper.range_joules:.0f} J"
+    detail = f"RAPL {counter.path.name}, {_limit(counter.limit_watts)}, {wraps}"
+    return SensorReport(_name(counter.facts.scope), counter.facts.scope, True, None, None, detail)
 
 
 def _holds_context(counter: GpuCounter) -> bool:

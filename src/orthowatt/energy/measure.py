@@ -1,21 +1,29 @@
-"""Running any program inside a window: its exit code and signals pass through."""
+"""Measuring a function, a block (`measure`) or any program (`measure_command`) in one window."""
 
 from __future__ import annotations
 
+import csv
 import os
+import shlex
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..errors import InputError, InputTypeError
+from .decorator import measure
 from .meter import EnergyMeter
 from .quantity import Energy
 from .window import Measured
+
+__all__ = [
+    "CommandResult", "append_csv", "format_measurement", "measure", "measure_command",
+]  # fmt: skip
 
 #: Signals that mean the program, not the meter around it; absent ones (Windows) are left out.
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
@@ -25,12 +33,14 @@ _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 @dataclass(frozen=True)
 class CommandResult:
-    """A program's run: `exit_code` as a shell shows it (128 + n when ended by `signal` n)."""
+    """A program's run: `returncode` is what a shell shows, 128 + n when ended by `signal` n;
+    `started` is a time in ISO 8601."""
 
     argv: tuple[str, ...]
-    exit_code: int
+    returncode: int
     signal: int | None
     measured: Measured
+    started: str
 
     @property
     def energy(self) -> Energy:
@@ -46,7 +56,8 @@ class CommandResult:
         """The result as JSON-ready values."""
         return {
             "command": list(self.argv),
-            "exit_code": self.exit_code,
+            "started": self.started,
+            "returncode": self.returncode,
             "signal": self.signal,
             **self.measured.to_dict(),
         }
@@ -66,7 +77,7 @@ def measure_command(
     be started.
 
     >>> result = measure_command(["sh", "-c", "exit 3"])
-    >>> result.exit_code, result.seconds > 0
+    >>> result.returncode, result.seconds > 0
     (3, True)
     """
     if isinstance(argv, str) or not all(isinstance(word, str | os.PathLike) for word in argv):
@@ -77,6 +88,7 @@ def measure_command(
     own = EnergyMeter(scope="visible") if meter is None else None
     used = meter or own
     assert used is not None
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         window = used.window("command")
         with window:
@@ -85,8 +97,8 @@ def measure_command(
         if own is not None:
             own.close()
     ended_by = -code if code < 0 else None
-    exit_code = 128 + ended_by if ended_by else code
-    return CommandResult(tuple(words), exit_code, ended_by, window.measured)
+    returncode = 128 + ended_by if ended_by else code
+    return CommandResult(tuple(words), returncode, ended_by, window.measured, started)
 
 
 def _run(words: list[str], cwd: str | Path | None, env: Mapping[str, str] | None) -> int:
@@ -147,7 +159,7 @@ def _in_foreground() -> bool:
         return False
 
 
-def format_result(result: CommandResult) -> str:
+def format_measurement(result: CommandResult) -> str:
     """A command's energy and time in a few lines of plain text."""
     energy = result.energy
     lines = [f"energy      {energy}"]
@@ -162,6 +174,35 @@ def format_result(result: CommandResult) -> str:
         if scope != energy.scope:
             lines.append(f"  {scope}: {part}")
     lines += [f"note        {flag}" for flag in energy.flags]
-    ended = f"signal {result.signal}" if result.signal else f"exit code {result.exit_code}"
+    ended = f"signal {result.signal}" if result.signal else f"exit code {result.returncode}"
     lines.append(f"ended       {ended}")
     return "\n".join(lines)
+
+
+def append_csv(path: str | Path, result: CommandResult) -> None:
+    """Append one line to a CSV file, with a header where it is new; unknown cells stay empty."""
+    energy = result.energy
+    row = {
+        "started": result.started,
+        "command": shlex.join(result.argv),
+        "returncode": result.returncode,
+        "seconds": result.seconds,
+        "joules": energy.joules,
+        "bound_joules": energy.bound_joules,
+        "mean_watts": energy.mean_watts,
+        "status": energy.status,
+        "scope": energy.scope,
+        "method": energy.method,
+        "flags": " ".join(energy.flags),
+        "reason": energy.reason,
+    }
+    try:
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}); name another file"
+        ) from error
