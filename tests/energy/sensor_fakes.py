@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+UUID_A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
+UUID_B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 
 
 @dataclass
 class Gpu:
     """A GPU of the NVML stand-in; `trace` is a repeating list of (seconds, watts)."""
 
-    uuid: str = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
+    uuid: str = UUID_A
     trace: tuple[tuple[float, float], ...] = ((1.0, 300.0),)
     tick: float = 0.02
     phase: float = 0.0
@@ -73,3 +77,24 @@ class Powercap:
     def set(self, folder: str, joules: float) -> None:
         """Let the counter show so many joules."""
         (self.root / folder / "energy_uj").write_text(f"{round(joules * 1e6)}\n")
+
+
+WINDOW = """
+    meter = EnergyMeter(scope={scope!r}, powercap_root=os.environ["NO_POWERCAP"], align={align})
+    with meter.window("train") as window:
+        time.sleep({seconds})
+    out = window.to_dict()
+    out["sensors"] = meter.provenance()["sensors"]
+    meter.close()
+"""
+
+
+def window(seconds=0.3, scope="gpu", align=True):
+    """Code that measures one window of sleep; its record comes back in `out`."""
+    return textwrap.dedent(WINDOW.format(seconds=seconds, scope=scope, align=align))
+
+
+def within(energy, watts):
+    """The energy agrees with a constant power to its own bound, and that bound says something."""
+    error = abs(energy["joules"] - watts * energy["seconds"])
+    return error <= energy["bound_joules"] < 770 * energy["seconds"]
