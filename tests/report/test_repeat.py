@@ -1,0 +1,56 @@
+"""What the page says about doing a study again is true."""
+
+import tomllib
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from study_folders import make_study
+
+from orthowatt.config import RunConfig, StudyConfig, Variant
+from orthowatt.report.repeat import as_toml, command, file_name
+
+
+def test_the_toml_is_the_study():
+    study = make_study(
+        base=RunConfig(dims=(-1, -3), freeze=("stem", "layer1"), compile=True, l2=1e-4, seed=3),
+        accuracy_margin=0.02,
+        cost_margin=1.1,
+    )
+    again = StudyConfig.from_dict(tomllib.loads(as_toml(study)))
+    for variant in study.variants:
+        for seed in study.seeds:
+            assert again.run(variant.name, seed).hash == study.run(variant.name, seed).hash
+    assert (again.seeds, again.baseline, again.description) == (
+        study.seeds,
+        study.baseline,
+        study.description,
+    )
+    assert (again.accuracy_margin, again.cost_margin) == (0.02, 1.1)
+
+
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), other=st.text(max_size=9)
+)
+def test_any_name_survives_toml(name, other):
+    other = other.encode("utf-8", "ignore").decode() + "x" + name
+    study = StudyConfig(
+        name, RunConfig(), (Variant("none"), Variant(other, {"dropout": 0.5})), description=other
+    )
+    again = StudyConfig.from_dict(tomllib.loads(as_toml(study)))
+    assert (again.name, again.description) == (name, other)
+    assert [variant.name for variant in again.variants] == ["none", other]
+
+
+def test_what_toml_cannot_say_is_said_in_a_comment():
+    text = as_toml(make_study(base=RunConfig(pad=None)))
+    assert "# pad is None here" in text
+    assert "pad" not in tomllib.loads(text)["base"]
+
+
+def test_commands_survive_the_shell():
+    study = make_study()
+    assert command(study, Path("a b")) == "orthowatt demo --out 'a b' --seeds 3"
+    other = make_study(name="my study; rm -rf /")
+    assert file_name(other) == "my-study-rm--rf.toml"
+    assert command(other, Path("out")) == "orthowatt study my-study-rm--rf.toml --out out"
