@@ -69,15 +69,24 @@ def _quotas(sizes: Sequence[int], fraction: float) -> list[int]:
     return [min(count, max(0, size - 1)) for count, size in zip(counts, sizes, strict=True)]
 
 
+def channel_bytes_together(images: Tensor) -> Tensor:
+    """The images (N, C, H, W) with each pixel's channels side by side in memory.
+
+    That is what a gather reads and what channels_last wants. Copies unless it is so already, so
+    parts of one set that are given the result share it.
+    """
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 class Batches:
     """Batches of one part of a set, prepared where the images lie.
 
     Images are uint8 (N, C, H, W), labels int64 (N,), both on one device; `indices` picks the
-    part (default: all). A batch is float32 (B, C, image_size, image_size), channels-last in
-    memory, and int64 (B,). With `train=True` the order is shuffled, crops (`crop_padding` is a
-    fraction of the stored size, padded by reflection) and flips are drawn, and the last
-    incomplete batch is left out unless it is the only one: each epoch then leaves out other
-    images and every step has one size.
+    part (default: all). A batch is float32 (B, C, image_size, image_size), in memory
+    channels-last unless `channels_last=False`, and int64 (B,). With `train=True` the order is
+    shuffled, crops (`crop_padding` is a fraction of the stored size, padded by reflection) and
+    flips are drawn, and the last incomplete batch is left out unless it is the only one: each
+    epoch then leaves out other images and every step has one size.
 
     Order, crops and flips of epoch e are drawn on the CPU from a generator seeded by (seed, e)
     alone, so they are the same on every device, and any epoch can be begun at any step.
@@ -102,15 +111,16 @@ class Batches:
         crop_padding: float = 0.0,
         flip: bool = False,
         seed: int = 0,
+        channels_last: bool = True,
     ) -> None:
         device = images.device
-        # one pixel's channels side by side: what a gather reads and what channels_last wants
-        self.images = images.permute(0, 2, 3, 1).contiguous()
+        self.images = channel_bytes_together(images).permute(0, 2, 3, 1)
         self.labels = labels
         self.indices = torch.arange(len(labels)) if indices is None else indices.cpu()
         self.batch_size, self.image_size = batch_size, image_size
         self.train, self.flip, self.seed = train, flip, seed
         self.padding = round(crop_padding * images.shape[-1]) if train else 0
+        self.channels_last = channels_last
         self.scale, self.shift = affine(mean, std, device)
 
     def __len__(self) -> int:
@@ -129,7 +139,8 @@ class Batches:
             rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
             chosen = order[rows]
             pixels = gather(self.images, chosen, draws[rows])
-            yield prepare(pixels, self.scale, self.shift, self.image_size), self.labels[chosen]
+            ready = prepare(pixels, self.scale, self.shift, self.image_size)
+            yield ready if self.channels_last else ready.contiguous(), self.labels[chosen]
 
     def _plan(self, number: int) -> tuple[Tensor, Draws]:
         if not self.train:

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, InputError, closest
-
-#: What `load` takes; the last two are followed by a path.
-NAMES = ("digits", "cifar10", "cifar100", "imagefolder:PATH", "table:FILE.csv")
+from .names import DATA_SETS
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def load(name: str, *, root: str | Path | None = None, image_size: int | None = 
         return reader(Path(place).expanduser(), image_size or 224)
     if kind in ("imagefolder", "table"):
         raise InputError(f"data is {name!r}, but must name a place: {kind}:PATH")
-    raise InputError(f"there is no data set {name!r}; {closest(str(name), NAMES)}")
+    raise InputError(f"there is no data set {name!r}; {closest(str(name), DATA_SETS)}")
 
 
 def cache_folder() -> Path:

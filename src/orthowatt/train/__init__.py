@@ -1,0 +1,1 @@
+"""Training one configuration inside an energy window."""

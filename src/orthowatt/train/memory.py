@@ -1,0 +1,87 @@
+"""The peak memory of a stretch of work, where it can be measured."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import torch
+
+
+class PeakMemory:
+    """Watches peak memory from its making until `read`.
+
+    The resident peak of the process is exact where Linux lets the mark be reset, or where the
+    process reached a new lifetime peak; otherwise an earlier peak hides it and it is unknown.
+
+    >>> memory = PeakMemory(torch.device("cpu"))
+    >>> sorted(memory.read())
+    ['peak_allocated_bytes', 'peak_reserved_bytes', 'peak_rss_bytes']
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._reset = _reset_resident_peak()
+        self._before = _lifetime_peak()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self) -> dict[str, float | None]:
+        """Bytes by name: resident (host), allocated and reserved (device); None: not measured."""
+        on_gpu = self.device.type == "cuda"
+        return {
+            "peak_rss_bytes": self._resident(),
+            "peak_allocated_bytes": torch.cuda.max_memory_allocated(self.device)
+            if on_gpu
+            else None,
+            "peak_reserved_bytes": torch.cuda.max_memory_reserved(self.device) if on_gpu else None,
+        }
+
+    def _resident(self) -> int | None:
+        if self._reset:
+            return _status_bytes("VmHWM")
+        now = _lifetime_peak()
+        return now if now is not None and self._before is not None and now > self._before else None
+
+
+def _reset_resident_peak() -> bool:
+    """Ask Linux to forget the process's peak (proc(5), clear_refs); True if it did."""
+    before = _status_bytes("VmHWM")
+    if before is None:
+        return False
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    # some sandboxes accept the write and do nothing: the peak must now be near what is in use
+    peak, held = _status_bytes("VmHWM"), _status_bytes("VmRSS")
+    return peak is not None and held is not None and (peak < before or peak <= held * 1.01)
+
+
+def _status_bytes(field: str) -> int | None:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _lifetime_peak() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def larger(
+    first: dict[str, float | None], second: dict[str, float | None]
+) -> dict[str, float | None]:
+    """The peaks of two stretches together; unknown where either is."""
+    together: dict[str, float | None] = {}
+    for name, value in second.items():
+        other = first.get(name)
+        together[name] = None if value is None or other is None else max(value, other)
+    return together

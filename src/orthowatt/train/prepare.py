@@ -1,0 +1,158 @@
+"""The model of a run: backbone, inserted transform, and what the insertion changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RunConfig
+from ..data.loader import Batches, channel_bytes_together
+from ..data.seeds import derive
+from ..data.sources import Dataset
+from ..models import cost, zoo
+from .runtime import seed_globals, useful_threads
+
+#: Mean and deviation of ImageNet's photos, which pretrained networks were fed with.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+#: Train images whose logits are compared before and after the insertion.
+PROBE_IMAGES = 32
+
+
+@dataclass
+class Prepared:
+    """A model on its device, the sites of its transforms, and metrics that need no training."""
+
+    model: nn.Module
+    layers: list[dict[str, Any]]
+    metrics: dict[str, float | None]
+
+
+def normalisation(config: RunConfig, dataset: Dataset) -> tuple[str, tuple, tuple]:
+    """Whose mean and deviation the images are normalised with, and both, one a channel.
+
+    ImageNet's for networks that come with weights and take three channels, else the training
+    set's own.
+    """
+    if (config.pretrained or config.weights) and dataset.channels == 3:
+        return "ImageNet", *IMAGENET
+    return "the training images", dataset.mean, dataset.std
+
+
+def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.device) -> Prepared:
+    """Build the network of `config` for `dataset`; `probe` are prepared images for `logit_shift`.
+
+    The backbone is built first and from the seed alone, so that runs of one seed share it whatever
+    is inserted. Seeds torch's global generator and sets its number of threads: call it where those
+    are the run's own.
+    """
+    seed_globals(derive(config.seed, "model"), torch.device("cpu"))
+    model = zoo.build(
+        config.model,
+        num_classes=len(dataset.classes),
+        in_chans=dataset.channels,
+        pretrained=config.pretrained,
+        weights=config.weights,
+        dropout=config.dropout,
+    ).to(device)
+    shape = (dataset.channels, config.image_size, config.image_size)
+    plain = cost.count(model, shape)
+    if device.type == "cpu":
+        macs = plain.macs * config.batch_size
+        torch.set_num_threads(useful_threads(macs, torch.get_num_threads()))
+    before = logits(model, probe)
+    edits = zoo.insert_transform(
+        model,
+        config.transform,
+        config.position,
+        config.layer,
+        dims=config.dims,
+        order=config.order,
+        pad=config.pad,
+        norm=config.norm,
+        fft_log=config.fft_log,
+        image_size=config.image_size,
+        in_chans=dataset.channels,
+        seed=config.seed,
+    )
+    zoo.freeze(model, config.freeze)
+    model.to(device)
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)
+    changed, after = cost.count(model, shape), logits(model, probe)
+    metrics: dict[str, float | None] = {
+        "macs": changed.macs,
+        "added_macs": changed.macs - plain.macs,
+        "added_macs_dense": changed.transform_macs_dense - plain.transform_macs_dense,
+        "added_adds_fast": changed.transform_adds_fast - plain.transform_adds_fast,
+        "parameters": changed.parameters,
+        "added_parameters": changed.parameters - plain.parameters,
+        "logit_shift": relative_change(before, after),
+    }
+    return Prepared(model, edits.to_list(), metrics)
+
+
+@dataclass
+class Parts:
+    """The batches of a run, and the probe: its first training images, not augmented."""
+
+    train: Batches
+    validation: Batches
+    test: Batches
+    probe: Tensor
+
+
+def batches(
+    config: RunConfig,
+    dataset: Dataset,
+    train: Tensor,
+    validation: Tensor,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Parts:
+    """The batches of each part of `dataset`; `train` and `validation` are positions in it."""
+    common: dict[str, Any] = {
+        "batch_size": config.batch_size,
+        "image_size": config.image_size,
+        "mean": mean,
+        "std": std,
+        "channels_last": config.channels_last,
+    }
+    images = channel_bytes_together(dataset.train_images)
+    labels = dataset.train_labels
+    first = Batches(images, labels, indices=torch.arange(len(labels))[:PROBE_IMAGES], **common)
+    return Parts(
+        train=Batches(
+            images,
+            labels,
+            indices=train,
+            train=True,
+            crop_padding=config.crop_padding,
+            flip=config.flip,
+            seed=config.seed,
+            **common,
+        ),
+        validation=Batches(images, labels, indices=validation, **common),
+        test=Batches(channel_bytes_together(dataset.test_images), dataset.test_labels, **common),
+        probe=next(iter(first))[0],
+    )
+
+
+@torch.inference_mode()
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits in evaluation mode (no dropout), float64; the model's mode stays."""
+    training = model.training
+    model.eval()
+    found = model(images).double()
+    model.train(training)
+    return found
+
+
+def relative_change(before: Tensor, after: Tensor) -> float | None:
+    """‖after − before‖ / ‖before‖ (Frobenius); None where that is no number."""
+    if before.shape != after.shape:
+        return None
+    size = torch.linalg.vector_norm(before).item()
+    return torch.linalg.vector_norm(after - before).item() / size if size else None
