@@ -1,0 +1,107 @@
+"""Mechanisms: what a layer adds by shape, exact orders beside powers of two, the lost phase."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from orthowatt.audit import Claim, ClaimSet, audit_claims, load_claims
+from orthowatt.audit.mechanisms import (
+    added_work,
+    dense_macs,
+    fast_additions,
+    hadamard_28,
+    witnessed_orders,
+)
+
+PAPER = load_claims("arxiv-2506.16418")
+
+
+def finding(claim_id):
+    found = audit_claims(PAPER).get(claim_id)
+    assert found is not None
+    return found
+
+
+def test_added_work_is_the_papers():
+    """134 MMAC (3.3 %) dense and 12.6 M additions (0.3 %) fast at 64; 8.4 MMAC (0.2 %) at 16."""
+    assert dense_macs(64, 256) == pytest.approx(134e6, rel=0.005)
+    assert fast_additions(64, 256) == pytest.approx(12.6e6, rel=0.005)
+    assert dense_macs(16, 1024) == pytest.approx(8.4e6, rel=0.005)
+    _, shares = added_work(PAPER)
+    assert shares == pytest.approx((0.0036, 0.0349), rel=0.01)
+
+
+def test_work_is_that_of_a_transform_that_was_run():
+    """Both ways on one plane, every operation counted as it is done."""
+    n, plane = 8, np.random.default_rng(0).integers(-9, 9, (8, 8))
+    fast, additions = plane.copy(), 0
+    for axis in (0, 1):
+        half = 1
+        while half < n:
+            rows = np.moveaxis(fast, axis, 0)  # a view: the butterflies are done in place
+            for start in range(0, n, 2 * half):
+                for k in range(start, start + half):
+                    a, b = rows[k].copy(), rows[k + half].copy()
+                    rows[k], rows[k + half] = a + b, a - b
+                    additions += 2 * n
+            half *= 2
+    h = scipy.linalg.hadamard(n)
+    assert (fast == h @ plane @ h).all()
+    assert fast_additions(n, 1) == additions
+    products = (h[:, :, None] * plane[None]).size + (plane[:, :, None] * h[None]).size
+    assert dense_macs(n, 1) == products
+
+
+def test_nothing_is_replaced():
+    found = finding("mechanism-additions")
+    assert found.verdict == "contradicted"
+    assert found.hypotheses == ("H15",)
+    assert "0.359 to 3.49 %" in found.reason
+
+
+def test_exact_orders_contradict_powers_of_two():
+    found = finding("requirement-power-of-two")
+    assert found.verdict == "contradicted"
+    assert witnessed_orders() == [28, 56, 112, 224]
+    assert "Of 14 none exists" in found.reason
+
+
+def test_the_witness_is_a_hadamard_matrix():
+    h = hadamard_28()
+    assert set(np.unique(h)) == {-1, 1}
+    assert abs(np.linalg.det(h.astype(float))) == pytest.approx(28.0**14, rel=1e-9)
+
+
+def test_padding_grows_the_map():
+    found = finding("mechanism-in-place")
+    assert found.verdict == "contradicted"
+    assert found.workings[0].value == pytest.approx((64 / 56) ** 2)
+
+
+def test_the_magnitude_loses_the_phase():
+    found = finding("fft-phase")
+    assert found.verdict == "reproduced"
+    change, distinct = found.workings
+    assert change.value < 1e-12
+    plane = np.random.default_rng(1).standard_normal((56, 56))
+    magnitudes = np.abs(np.fft.fft2(plane)).round(9)
+    assert len(np.unique(magnitudes)) == distinct.value
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "verdict"),
+    [
+        ("fft-axes", "inconclusive"),
+        ("mechanism-n-log-n", "inconclusive"),
+        ("mechanism-multi-scale", "not measurable here"),
+    ],
+)
+def test_what_arithmetic_cannot_decide_stays_open(claim_id, verdict):
+    assert finding(claim_id).verdict == verdict
+
+
+def test_without_shapes_nothing_is_counted():
+    claim = Claim("m", "mechanism", "It saves.", "here", check="adds-work")
+    found = audit_claims(ClaimSet("n", "t", "s", (claim,))).results[0]
+    assert found.verdict == "inconclusive"
+    assert found.workings == ()
