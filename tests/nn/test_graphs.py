@@ -4,7 +4,6 @@ import pytest
 import torch
 
 import orthowatt as ow
-from orthowatt.nn.filter import KINDS
 
 LAYERS = {
     "wht-crop": ow.nn.WHT2d(pad="crop"),
@@ -20,7 +19,9 @@ LAYERS = {
     "realimag-wide": ow.nn.FFTRealImag2d(packed=False),
     "identity": ow.nn.Identity2d(),
     "random": ow.nn.RandomOrthogonal2d(seed=1),
-    **{f"filter-{kind}": ow.nn.TransformFilter2d(kind, 4, 7) for kind in KINDS},
+    "filter-wht": ow.nn.TransformFilter2d("wht", 4, 7),
+    "filter-fft": ow.nn.TransformFilter2d("fft", 4, (7, 14)),
+    "filter-realimag": ow.nn.TransformFilter2d("fft-realimag", 4, (7, 14)),
     "filter-resampled": ow.nn.TransformFilter2d("wht", 4, 20),
     "filter-channel": ow.nn.TransformFilter2d("dct", 4, None),
 }

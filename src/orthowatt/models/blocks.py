@@ -61,7 +61,7 @@ BRANCHES = {
 }
 
 #: What timm calls the parts of `feature_info` that come before the first stage.
-_STEMS = ("stem", "norm0")
+_STEMS = {"stem", "norm0"}
 
 
 def branch_of(block: nn.Module) -> Branch | None:
@@ -101,4 +101,4 @@ def stages(model: nn.Module) -> list[tuple[str, str]]:
     if found:
         return found
     entries = [entry["module"] for entry in getattr(model, "feature_info", None) or []]
-    return [(name, name) for name in entries if name.rpartition(".")[2] not in _STEMS]
+    return [(name, name) for name in entries if _STEMS.isdisjoint(name.split("."))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +99,8 @@ def insert(
     """Put layers into `model` by module name, in place: all of them, or on any error none.
 
     `layers` maps a name of `model.named_modules()` (or Keras's, as conv2_block1, in a ResNet) to a
-    layer, or to a function that makes one: of no argument, or of the maps' shape (C, H, W) there.
+    layer, or to a function that makes one: of no argument, or (with `input_shape`) of the shape
+    (C, H, W) of the maps there.
     `where` is "after" or "before" the module, "replace" (its own keys go with it), or "branch":
     inside a residual block of timm or torchvision, after the branch and before the addition.
 
@@ -131,13 +132,14 @@ def insert(
     places = [place.find(model, name, where) for name in layers]
     if not places:
         return Edits(model)
-    shape = _run_shape(model, layers, input_shape)
+    made = {name: _make(name, layer, input_shape) for name, layer in layers.items()}
+    shape = _run_shape(model, made.values(), input_shape)
     shapes = trial.map_shapes(model, places, shape) if shape else {}
-    made = _make(model, layers, shapes)
+    finished = _finish(model, made, shapes)
     edits = Edits(model)
     site.mark(model, +1)
     try:
-        for spot, layer in zip(places, made, strict=True):
+        for spot, layer in zip(places, finished, strict=True):
             known = shapes.get(spot.name) if input_shape is not None else None
             edits.sites.append(_put(model, spot, layer, known))
         if shape:
@@ -148,10 +150,40 @@ def insert(
     return edits
 
 
+def _make(name: str, given: Layer, input_shape: Sequence[int] | None) -> Layer:
+    """The layer, or the function of the map's shape that will make it when that is known."""
+    if isinstance(given, nn.Module):
+        return given
+    if not callable(given):
+        raise InputTypeError(
+            f"{given!r} is neither a layer nor a function that makes one; give such as "
+            "orthowatt.nn.WHT2d()"
+        )
+    needed = _arguments(given)
+    if len(needed) > 1:
+        raise InputError(
+            f"{getattr(given, '__name__', given)} needs {', '.join(needed)}; give a finished "
+            "layer, or a function of the maps' shape (C, H, W)"
+        )
+    if needed and input_shape is None:
+        raise InputError(
+            f"the layer for {name!r} is made for the maps there, whose size hangs on the model's "
+            "input; give input_shape=(C, H, W)"
+        )
+    return given if needed else given()
+
+
+def _arguments(factory: Callable[..., nn.Module]) -> list[str]:
+    """The names of the arguments that a function cannot do without."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    given = inspect.signature(factory).parameters.values()
+    return [p.name for p in given if p.default is p.empty and p.kind in positional]
+
+
 def _run_shape(
-    model: nn.Module, layers: Mapping[str, Layer], input_shape: Sequence[int] | None
+    model: nn.Module, layers: Iterable[Layer], input_shape: Sequence[int] | None
 ) -> tuple[int, ...] | None:
-    """The input to try the model on: the one given, or a guess where a layer needs one, or None."""
+    """The input to try the model on: the one given, or a guess where channels may change."""
     if input_shape is not None:
         shape = tuple(input_shape)
         if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
@@ -160,67 +192,46 @@ def _run_shape(
                 "(3, 224, 224)"
             )
         return shape
-    needing = [name for name, layer in layers.items() if _needs_shape(layer)]
-    if not needing:
+    changing = [
+        type(layer).__name__
+        for layer in layers
+        if isinstance(layer, MapLayer) and layer.may_change_channels
+    ]
+    if not changing:
         return None
     shape = trial.guess_input_shape(model)
     if shape is None:
         raise InputError(
-            f"the layer for {needing[0]!r} hangs on the size of the maps, which could not be found "
-            "out; give input_shape=(C, H, W) of the model's input"
+            f"{changing[0]} may change the number of channels, and no input was found to try the "
+            "model on; give input_shape=(C, H, W)"
         )
     return shape
 
 
-def _needs_shape(layer: Layer) -> bool:
-    if isinstance(layer, nn.Module):
-        return isinstance(layer, MapLayer) and layer.may_change_channels
-    return _arguments(layer) == 1 or _needs_shape(layer())
-
-
-def _arguments(factory: Callable[..., nn.Module]) -> int:
-    """The number of arguments that a factory needs: 0 or 1."""
-    if not callable(factory):
-        raise InputTypeError(
-            f"{factory!r} is neither a layer nor a function that makes one; give such as "
-            "orthowatt.nn.WHT2d()"
-        )
-    given = inspect.signature(factory).parameters.values()
-    needed = [
-        p.name
-        for p in given
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(needed) > 1:
-        raise InputError(
-            f"{getattr(factory, '__name__', factory)} needs {', '.join(needed)}; give a finished "
-            "layer, or a function of the maps' shape (C, H, W)"
-        )
-    return len(needed)
-
-
-def _make(
-    model: nn.Module, layers: Mapping[str, Layer], shapes: Mapping[str, MapShape]
+def _finish(
+    model: nn.Module, made: Mapping[str, Layer], shapes: Mapping[str, MapShape]
 ) -> list[nn.Module]:
     """The finished layers, all different and none of them in the model yet."""
-    made: list[nn.Module] = []
+    finished: list[nn.Module] = []
     present = set(model.modules())
-    for name, given in layers.items():
+    for name, given in made.items():
         layer = given
+        if not isinstance(layer, nn.Module) and callable(layer):
+            if name not in shapes:
+                raise InputError(f"{name!r} passes no map (C, H, W), so no layer fits there")
+            layer = layer(shapes[name])
         if not isinstance(layer, nn.Module):
-            if _arguments(layer) and name not in shapes:
-                raise InputError(f"{name!r} gives no map (C, H, W) to make a layer for; give one")
-            layer = layer(shapes[name]) if _arguments(layer) else layer()
-        if not isinstance(layer, nn.Module):
-            raise InputTypeError(f"{given!r} made {type(layer).__name__}, not a torch.nn.Module")
+            raise InputTypeError(
+                f"the function for {name!r} made {type(layer).__name__}, not a torch.nn.Module"
+            )
         if present & set(layer.modules()):
             raise InputError(
                 f"the {type(layer).__name__} for {name!r} is in the model already, or given for "
                 "two places; give each place its own, as with {name: orthowatt.nn.WHT2d}"
             )
         present.update(layer.modules())
-        made.append(layer)
-    return made
+        finished.append(layer)
+    return finished
 
 
 def _put(model: nn.Module, spot: place.Place, layer: nn.Module, shape: MapShape | None) -> Site:

@@ -65,13 +65,14 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             found = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"{path} holds more than tensors, and loading it would run its code; save "
-            "model.state_dict() instead, best with safetensors"
-        ) from error
     except Exception as error:  # zip, pickle and safetensors each have errors of their own
-        raise DataError(f"{path} cannot be read ({error}); fetch it again") from error
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            raise DataError(
+                f"{path} holds more than tensors, and loading it would run its code; save "
+                "model.state_dict() instead, best with safetensors"
+            ) from error
+        reason = (str(error).splitlines() or [""])[-1][:200] or type(error).__name__
+        raise DataError(f"{path} cannot be read ({reason}); fetch it again") from error
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
