@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import json
 import pickle
 
@@ -12,7 +13,9 @@ import torchvision
 from torch import nn
 
 import orthowatt as ow
+from orthowatt import config
 from orthowatt.errors import InputError, InputTypeError
+from orthowatt.models import positions
 from orthowatt.models.zoo import build
 
 
@@ -355,3 +358,31 @@ def test_a_trial_run_leaves_no_trace():
         assert torch.equal(value, before[key])
     assert torch.equal(torch.random.get_rng_state(), state)
     assert model.training
+
+
+@pytest.mark.parametrize("transform", [t for t in config.TRANSFORMS if t != "none"])
+def test_gradients_flow_past_operations_in_place(transform):
+    """ReLU and += of the network overwrite their input, which a layer may have saved."""
+    model = small().train()
+    images = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(1))
+    for layer, (name, where) in itertools.product(("bare", "filter"), OVERWRITTEN):
+        make = maker(transform, layer)
+        edits = ow.insert(model, {name: make}, where, input_shape=(3, 28, 28))
+        model.zero_grad()
+        model(images).square().sum().backward()
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+        edits.undo()
+
+
+OVERWRITTEN = [
+    ("layer1.0", "after"),
+    ("layer2.0", "before"),
+    ("layer3.0", "branch"),
+    ("bn1", "after"),
+    ("act1", "before"),
+]
+
+
+def maker(transform, layer):
+    rest = ((-2, -1), "exact", "crop", "ortho", True, 0)
+    return lambda shape: positions._layer(transform, layer, shape, *rest)

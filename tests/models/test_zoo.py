@@ -1,5 +1,6 @@
 """The networks by name, every transform at every position, freezing, and timm's registry."""
 
+import functools
 import math
 
 import pytest
@@ -40,8 +41,12 @@ def test_the_choices_are_those_of_the_configuration():
     assert positions.LAYERS == config.LAYERS
 
 
+@functools.cache
+def plain_keys():
+    return set(on_meta("none", "early").state_dict())
+
+
 def check_insertion(transform, position, layer):
-    plain = set(on_meta("none", "early").state_dict())
     model, paths = on_meta(transform, position, layer), SITES[position]
     inserted = [n for n, _ in model.named_modules() if n.rpartition(".")[2][:9] == "orthowatt"]
     assert inserted == paths
@@ -50,7 +55,7 @@ def check_insertion(transform, position, layer):
         assert (found.filters if layer == "filter" else found.kind) == transform
         assert found.map_shape == SHAPES[path.split(".")[0]]
     added = {f"{path}.v" for path in paths} if layer == "filter" else set()
-    assert set(model.state_dict()) == plain | added
+    assert set(model.state_dict()) == plain_keys() | added
 
 
 @pytest.mark.parametrize("layer", positions.LAYERS)
@@ -153,12 +158,14 @@ def test_the_small_network_has_the_maps_it_states():
 def test_positions_in_other_networks(name, size, early, late, final):
     with torch.device("meta"):
         model = build(name, num_classes=5)
+    shape = (3, size, size)
     for position, path in (("early", early), ("late", late), ("final", final)):
-        edits = insert_transform(model, "dct", position, image_size=size)
-        assert edits.sites[0].path == f"{path}.orthowatt_after"
-        edits.undo()
+        assert positions.site_names(model, position, shape) == [path]
+    edits = insert_transform(model, "dct", "early+late", image_size=size)
+    assert [site.path for site in edits] == [f"{p}.orthowatt_after" for p in (early, late)]
+    edits.undo()
     edits = insert_transform(model, "dct", "input", image_size=size)
-    assert edits.sites[0].shape == (3, size, size)
+    assert edits.sites[0].shape == shape
 
 
 def test_a_network_of_unknown_stages_says_what_to_do():
@@ -182,7 +189,7 @@ FREEZES = {
 
 @pytest.mark.parametrize("name", FREEZES)
 def test_freezing_by_either_name(name):
-    model = on_meta("dct", "early+late", "filter", freeze=[name])
+    model = on_meta("dct", "early", "filter", freeze=[name])
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     want = {
         n
