@@ -34,55 +34,46 @@ def _unhashed(default: Any) -> Any:
 class RunConfig:
     """Everything that decides the result of one training run.
 
-    Two runs with equal configuration on one device repeat each other; `hash` names the run's
-    folder. Learning rate, `l2` and `weight_decay` are per step; `l2` is the coefficient of
-    λ‖w‖² in the loss (Keras's sense), `weight_decay` the decoupled decay of AdamW.
-    Raises `InputError` naming the field, what was given and what is allowed.
-
-    >>> RunConfig(transform="wht").hash == RunConfig(transform="wht", data_root="/else").hash
-    True
+    Two runs with equal configuration on one device repeat each other. A value that is not allowed
+    raises `InputError`, which names the setting, what was given and what is allowed.
     """
 
-    # the model
-    model: str = "orthowatt_resnet8"
-    transform: Transform = "none"
-    position: Position = "early+late"
-    layer: Literal["bare", "filter"] = "bare"
-    dims: tuple[int, ...] = (-2, -1)
-    order: Literal["exact", "pow2"] = "exact"
-    pad: Literal["keep", "crop"] | None = "crop"
-    norm: Literal["ortho"] | None = "ortho"
-    fft_log: bool = False
-    dropout: float = 0.0
-    freeze: tuple[str, ...] = ()
-    pretrained: bool = False
-    weights: str | None = None
-    # the data
-    data: str = "digits"
-    data_root: str | None = _unhashed(None)
-    image_size: int = 32
-    validation: float = 0.1
-    crop_padding: float = 0.0
-    flip: bool = False
-    split_seed: int = 0
-    # the training
-    epochs: int = 5
-    batch_size: int = 64
+    model: str = "orthowatt_resnet8"  # orthowatt_resnet8, orthowatt_resnet50 or any timm name
+    transform: Transform = "none"  # what is inserted
+    position: Position = "early+late"  # where: see `orthowatt list`
+    layer: Literal["bare", "filter"] = "bare"  # the transform alone, or T⁻¹(v ⊙ T x), v learned
+    dims: tuple[int, ...] = (-2, -1)  # axes of an NCHW map: -2 -1 is (H, W), -1 -3 is (W, C)
+    order: Literal["exact", "pow2"] = "exact"  # Hadamard orders: all, or powers of two only
+    pad: Literal["keep", "crop"] | None = "crop"  # for sizes that have no Hadamard matrix
+    norm: Literal["ortho"] | None = "ortho"  # orthonormal, or unscaled
+    fft_log: bool = False  # log(1 + |F|) instead of |F|
+    dropout: float = 0.0  # before the last layer
+    freeze: tuple[str, ...] = ()  # stages or modules that are not trained
+    pretrained: bool = False  # begin with published weights
+    weights: str | None = None  # begin with these weights: a .safetensors or .pth file
+    data: str = "digits"  # digits, cifar10, cifar100, imagefolder:PATH or table:FILE.csv
+    data_root: str | None = _unhashed(None)  # where the files lie
+    image_size: int = 32  # pixels a side that the network sees
+    validation: float = 0.1  # part of train that is held out
+    crop_padding: float = 0.0  # random crops from an image padded by this part of its side
+    flip: bool = False  # random horizontal flips
+    split_seed: int = 0  # which images are held out
+    epochs: int = 5  # passes over the training images
+    batch_size: int = 64  # images a step
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.9
-    l2: float = 0.0
-    weight_decay: float = 0.0
-    schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"
-    warmup: float = 0.0
-    label_smoothing: float = 0.0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    channels_last: bool = True
-    compile: bool = False
-    determinism: Literal["exact", "fast"] = "fast"
-    seed: int = 0
-    # where it runs: no part of the hash, the record states what was used
-    device: str = _unhashed("auto")
+    learning_rate: float = 1e-3  # the highest of the schedule
+    momentum: float = 0.9  # of sgd; the others have their own
+    l2: float = 0.0  # λ of λ‖w‖² in the loss (Keras's sense)
+    weight_decay: float = 0.0  # decoupled decay, times the learning rate
+    schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"  # of the learning rate
+    warmup: float = 0.0  # part of the steps in which the rate rises
+    label_smoothing: float = 0.0  # part of each label spread over all classes
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # of the forward pass
+    channels_last: bool = True  # memory layout of the maps
+    compile: bool = False  # torch.compile
+    determinism: Literal["exact", "fast"] = "fast"  # exact: bit-identical when repeated
+    seed: int = 0  # of initialisation, order and augmentation
+    device: str = _unhashed("auto")  # auto, cpu, cuda or cuda:N
 
     def __post_init__(self) -> None:
         for name in ("dims", "freeze"):
@@ -94,7 +85,11 @@ class RunConfig:
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits naming this configuration (fields about place excluded)."""
+        """Twelve hexadecimal digits that name the run's folder; where it runs plays no part.
+
+        >>> RunConfig(transform="wht").hash == RunConfig(transform="wht", data_root="/else").hash
+        True
+        """
         return _digest(_hashed_fields(self))
 
     @property

@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _self_test(options: Options) -> int:
-    from ..audit.slips import self_test
+    from ..audit import self_test
 
     found = self_test()
     if options.json:

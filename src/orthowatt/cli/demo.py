@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         raise InputError(f"--seeds is {options.seeds}, but must be at least 1")
     started = time.monotonic()
     console = progress_console(options)
-    audit = _act_audit(console)
+    audit = _act_audit(options.out, console)
     checks = _act_transforms(options.out, console)
     _act_study(options, console)
     from ..report.page import write_report
@@ -62,11 +62,12 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _act_audit(console: Console) -> Audit:
+def _act_audit(out: Path, console: Console) -> Audit:
     from ..audit import audit_claims
 
     console.rule("[bold]1 of 3  The paper's printed numbers", align="left")
     audit = audit_claims(CLAIMS)
+    write_atomic(out / "claims.json", dumps({"claims": CLAIMS}) + "\n")  # for later reports
     for finding in audit.results:
         if finding.verdict in ("implausible", "contradicted"):
             console.print(f"[bold]{finding.verdict}[/]  {finding.statement}")

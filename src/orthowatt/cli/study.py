@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
     from ..study.store import Store
 
     if options.plan:
-        return _print_plan(study, Store(options.out, device_slug()), options)
+        return _print_plan(study, Store(options.out, device_slug(study.base.device)), options)
     with StudyProgress(progress_console(options)) as progress:
         records = run_study(study, options.out, progress=progress)
     if options.json:

@@ -46,5 +46,5 @@ def _part(section: Section) -> Group:
 def _text(cell: cells.Cell) -> Text:
     text = Text(cell.text, style=_STYLES.get(cell.text, ""))
     if cell.small and cell.text in _STYLES:
-        text.append(f" ({'; '.join(cell.small)})", style="dim")
+        text.append(f", {cell.small[0]}", style="dim")  # the rest stands in the sentences below
     return text

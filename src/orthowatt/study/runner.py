@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def run_study(
     """
     directory = Path(directory)
     run = run or run_in_subprocess
-    store = Store(directory, slug or device_slug())
+    store = Store(directory, slug or device_slug(study.base.device))
     store.begin(study)
     todo = [state.cell for state in store.states(study) if state.state not in ("done", "failed")]
     if progress:
@@ -96,10 +95,18 @@ def run_in_subprocess(config: RunConfig, directory: Path, variant: str) -> RunRe
     return RunRecord.load(directory)
 
 
-def device_slug() -> str:
-    """The slug of the device that a subprocess of this one would use."""
-    command = [sys.executable, "-m", "orthowatt.energy.provenance"]
-    done = subprocess.run(command, capture_output=True, text=True)
+def device_slug(device: str = "auto") -> str:
+    """The slug of the device that a run with `device` would use, asked of a fresh interpreter.
+
+    A process of its own, for the answer must not start CUDA in this one.
+    """
+    code = (
+        "import sys; from orthowatt.energy.provenance import host; "
+        "from orthowatt.train.runtime import resolve_device; "
+        "print(host(str(resolve_device(sys.argv[1])))['slug'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, device], capture_output=True, text=True)
     if done.returncode:
-        raise OrthowattError(f"the device cannot be named: {done.stderr.strip()[-300:]}")
-    return str(json.loads(done.stdout)["slug"])
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise OrthowattError(f"the device {device!r} cannot be used: {last[0]}")
+    return done.stdout.strip().splitlines()[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..config import LAYERS, POSITIONS, TRANSFORMS
 from .common import Common, parse, print_json
@@ -43,5 +43,5 @@ def _names() -> dict[str, dict[str, str]]:
     }
 
 
-def _first_lines(functions: dict[str, Callable[..., object]]) -> dict[str, str]:
+def _first_lines(functions: Mapping[str, Callable[..., object]]) -> dict[str, str]:
     return {name: (f.__doc__ or "").strip().splitlines()[0] for name, f in functions.items()}
