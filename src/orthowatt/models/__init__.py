@@ -31,8 +31,6 @@ _HOMES = {
     "paper_resnet50": "zoo",
 }
 
-__all__ = list(_HOMES)
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
@@ -41,4 +39,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(_HOMES)
