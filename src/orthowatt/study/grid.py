@@ -23,9 +23,10 @@ def cells(study: StudyConfig) -> list[Cell]:
     and the rotation keeps each variant from always coming first or after the same neighbour.
 
     >>> from orthowatt.config import Variant
-    >>> study = StudyConfig("s", RunConfig(), (Variant("none"), Variant("b")), seeds=(0, 1))
+    >>> variants = (Variant("none"), Variant("wht", {"transform": "wht"}))
+    >>> study = StudyConfig("s", RunConfig(), variants, seeds=(0, 1))
     >>> [(cell.variant, cell.seed) for cell in cells(study)]
-    [('none', 0), ('b', 0), ('b', 1), ('none', 1)]
+    [('none', 0), ('wht', 0), ('wht', 1), ('none', 1)]
     """
     names = [variant.name for variant in study.variants]
     order = []

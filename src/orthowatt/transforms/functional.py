@@ -8,7 +8,6 @@ one, whose inverse divides. `out=` receives the result of a call that needs no g
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -203,10 +202,10 @@ def fft_magnitude(
     mirrored = torch.roll(torch.flip(h, where), [1] * len(where), where)
     largest = torch.maximum(h.abs(), mirrored.abs()).detach()
     safe = torch.where(largest > 0, largest, torch.ones_like(largest))
-    squares = (h / safe) ** 2 + (mirrored / safe) ** 2
+    squares = ((h / safe) ** 2 + (mirrored / safe) ** 2) / 2
     zero = squares == 0
     root = torch.where(zero, torch.ones_like(squares), squares).sqrt()
-    y = torch.where(zero, torch.zeros_like(root), root * safe * math.sqrt(0.5))
+    y = torch.where(zero, torch.zeros_like(root), root * safe)
     return _deliver((torch.log1p(y) if log else y).to(x.dtype), out)
 
 
