@@ -45,7 +45,7 @@ def server(tmp_path):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as http:
-        thread = Thread(target=http.serve_forever, daemon=True)
+        thread = Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()

@@ -24,6 +24,7 @@ class Checkpoint:
     """All that the epochs after `epoch` depend on, and what the record needs of those before.
 
     No generator's state is among it: every draw is seeded by the run's seed and its place.
+    `threads` is torch's number of threads, which decides how sums on the CPU are rounded.
     `energy_before` holds the windows of earlier pieces of the run in JSON form, `energy_now` those
     of the piece that wrote it, `tail_lost` whether work was done whose energy nobody wrote down.
     """
@@ -31,6 +32,7 @@ class Checkpoint:
     config_hash: str
     data_checksum: str
     device: str
+    threads: int
     epoch: int
     model: dict[str, Tensor]
     stepper: dict[str, Any]
@@ -58,12 +60,15 @@ def load(directory: Path, config: RunConfig) -> Checkpoint | None:
     path = directory / FILE
     if not path.exists():
         return None
+    if not zipfile.is_zipfile(path):  # torch would try older formats, and warn
+        raise TrainingError(f"{path} is damaged or torn; delete it to start the run anew")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
         found = Checkpoint(**values)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise TrainingError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); delete it to start the run anew"
+            f"{path} is damaged ({why}); delete it to start the run anew"
         ) from error
     except (TypeError, KeyError, ValueError) as error:
         raise TrainingError(f"{path} is no checkpoint of a run; delete it or move it") from error

@@ -106,12 +106,12 @@ def _train_and_test(run: Run, window: Window) -> None:
     # every training step has one size; evaluation, with its odd last batch, runs uncompiled
     forward = torch.compile(model, dynamic=False) if config.compile else model
     total = config.epochs * len(parts.train)
+    done = run.restore(model, stepper, dataset.checksum)
     record.settings |= {
         "threads": torch.get_num_threads(),
         "steps_per_epoch": len(parts.train),
         "total_steps": total,
     }
-    done = run.restore(model, stepper, dataset.checksum)
     run.began = True
     run.progress.start(total, f"{record.variant or config.transform}, seed {config.seed}")
 

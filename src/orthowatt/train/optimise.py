@@ -85,8 +85,7 @@ class Stepper:
         self.l2, self.decay = config.l2, config.weight_decay
         self.weights = decayed_weights(model)
         # a scaler may skip a fused step from inside, but then its hook would have run already
-        fused = device.type == "cpu" or precision != "fp16"
-        self.optimizer = _optimizer(config, parameters, fused)
+        self.optimizer = _optimizer(config, parameters, fused=precision != "fp16")
         self.optimizer.register_step_pre_hook(self._decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 

@@ -56,7 +56,8 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         pretrained=config.pretrained,
         weights=config.weights,
         dropout=config.dropout,
-    ).to(device)
+    )
+    _place(model, config, device)
     shape = (dataset.channels, config.image_size, config.image_size)
     plain = cost.count(model, shape)
     if device.type == "cpu":
@@ -78,9 +79,7 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         seed=config.seed,
     )
     zoo.freeze(model, config.freeze)
-    model.to(device)
-    if config.channels_last:
-        model.to(memory_format=torch.channels_last)
+    _place(model, config, device)  # the new layers too
     changed, after = cost.count(model, shape), logits(model, probe)
     metrics: dict[str, float | None] = {
         "macs": changed.macs,
@@ -92,6 +91,12 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         "logit_shift": relative_change(before, after),
     }
     return Prepared(model, edits.to_list(), metrics)
+
+
+def _place(model: nn.Module, config: RunConfig, device: torch.device) -> None:
+    model.to(device)
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclass

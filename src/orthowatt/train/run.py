@@ -85,6 +85,7 @@ class Run:
             )
         if saved.device != record.device:
             record.warnings.append(f"begun on {saved.device}, continued on {record.device}")
+        torch.set_num_threads(saved.threads)
         model.load_state_dict(saved.model)
         stepper.load_state_dict(saved.stepper)
         self.clock.seconds[:] = saved.step_seconds
@@ -99,6 +100,7 @@ class Run:
             config_hash=self.config.hash,
             data_checksum=self.record.data["checksum"],
             device=self.record.device,
+            threads=torch.get_num_threads(),
             epoch=epoch,
             model=model.state_dict(),
             stepper=stepper.state_dict(),

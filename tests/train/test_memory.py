@@ -1,0 +1,40 @@
+"""Peaks of a stretch, not of the process's life."""
+
+import sys
+
+import pytest
+import torch
+
+from orthowatt.train.memory import PeakMemory, larger
+
+BLOCK = 256 * 2**20
+
+
+def touch() -> None:
+    """Hold a block for a moment: written, so that it is resident."""
+    torch.ones(BLOCK, dtype=torch.uint8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark can be reset on Linux only")
+def test_the_peak_is_that_of_the_stretch():
+    touch()  # a peak before the stretch
+    quiet = PeakMemory(torch.device("cpu")).read()["peak_rss_bytes"]
+    loud = PeakMemory(torch.device("cpu"))
+    touch()
+    peak = loud.read()["peak_rss_bytes"]
+    if quiet is None:  # a sandbox without clear_refs: only a new lifetime peak can be told
+        pytest.skip("this kernel does not let the peak be reset")
+    assert peak is not None
+    assert 0.9 * BLOCK < peak - quiet < 1.5 * BLOCK
+
+
+def test_device_memory_is_unknown_on_the_cpu():
+    found = PeakMemory(torch.device("cpu")).read()
+    assert found["peak_allocated_bytes"] is None
+    assert found["peak_reserved_bytes"] is None
+
+
+def test_pieces_together_have_the_larger_peak():
+    assert larger({"a": 1.0, "b": None}, {"a": 2.0, "b": 3.0}) == {"a": 2.0, "b": None}
+    assert larger({"a": 3.0}, {"a": 2.0}) == {"a": 3.0}
+    assert larger({}, {"a": 2.0}) == {"a": None}

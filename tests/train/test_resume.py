@@ -1,0 +1,194 @@
+"""Resume is continuation: the same bits, an equal record, and all the energy counted."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from orthowatt.data.digits import load_digits
+from orthowatt.errors import TrainingError
+from orthowatt.record import NUMERICS_VERSION, RunRecord
+from orthowatt.train.loop import train_run
+from orthowatt.train.segments import LOST
+
+#: Everything that draws: initial weights, order, crops, flips, dropout, a random matrix.
+DRAWING = {
+    "epochs": 3, "batch_size": 256, "image_size": 16, "dropout": 0.3, "crop_padding": 0.1, "flip": True,
+    "transform": "random", "layer": "filter", "seed": 11,
+}  # fmt: skip
+STEPS = 5  # an epoch
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that was never stopped, and its configuration."""
+    from orthowatt.config import RunConfig
+
+    config = RunConfig(**DRAWING, determinism="exact", device="cpu")
+    folder = tmp_path_factory.mktemp("whole")
+    train_run(config, folder)
+    return folder, config
+
+
+def assert_same_result(folder, reference):
+    """Bit-identical weights; equal records, energy, times and memory aside."""
+    first, second = (load_file(place / "model.safetensors") for place in (folder, reference))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    left, right = RunRecord.load(folder), RunRecord.load(reference)
+    timed = {"seconds", "joules"}
+    for one, other in zip(left.epochs, right.epochs, strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {
+            k: v for k, v in other.items() if k not in timed
+        }
+    times = {"train_seconds", "eval_seconds", "step_seconds", "images_per_second"}
+    assert {k: v for k, v in left.metrics.items() if k not in times} == {
+        k: v for k, v in right.metrics.items() if k not in times
+    }
+    assert (left.data, left.layers) == (right.data, right.layers)
+
+
+def test_the_same_run_twice_is_the_same(whole, tmp_path):
+    reference, config = whole
+    torch.manual_seed(123)  # the caller's generator has no part in it
+    train_run(config, tmp_path)
+    assert_same_result(tmp_path, reference)
+
+
+def test_another_seed_is_another_run(whole, tmp_path):
+    reference, config = whole
+    train_run(config.replace(seed=12, epochs=1), tmp_path)
+    assert (
+        RunRecord.load(tmp_path).epochs[0]["train_loss"]
+        != (RunRecord.load(reference).epochs[0]["train_loss"])
+    )
+
+
+@pytest.mark.parametrize(
+    "steps", [[3], [STEPS], [STEPS + 1], [2, 8, 2 * STEPS + 5]], ids=lambda steps: str(steps)
+)
+def test_ctrl_c_at_any_step_can_be_continued(whole, tmp_path, recorder, steps):
+    reference, config = whole
+    for step in steps:
+        with pytest.raises(KeyboardInterrupt):
+            train_run(config, tmp_path, progress=recorder(at=step), variant="v")
+        stopped = RunRecord.load(tmp_path)
+        assert stopped.status == "interrupted"
+        assert "the same command goes on" in stopped.reason
+        assert stopped.metrics["epochs_done"] == (step - 1) // STEPS
+        assert stopped.energy["run"]["seconds"] > 0
+    train_run(config, tmp_path, variant="v")
+    assert_same_result(tmp_path, reference)
+    record = RunRecord.load(tmp_path)
+    assert record.resumed
+    assert record.started == stopped.started
+    # every piece counts: the work that was redone too
+    assert record.energy["run"]["windows"] == len(steps) + 1
+    assert record.metrics["train_seconds"] > sum(entry["seconds"] for entry in record.epochs)
+
+
+def test_a_run_is_continued_with_its_number_of_threads(small, tmp_path, recorder):
+    """How sums are rounded hangs on it; what is free at the second start may differ."""
+    config = small(batch_size=512, image_size=24)  # work enough for two threads
+    train_run(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, tmp_path / "parts", progress=recorder(at=3))
+    torch.set_num_threads(2)
+    record = train_run(config, tmp_path / "parts")
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert record.settings["threads"] == 1
+    assert_same_result(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_the_whole_run_was_not_resumed(whole):
+    assert not RunRecord.load(whole[0]).resumed
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from orthowatt.config import RunConfig
+from orthowatt.train.loop import train_run
+from orthowatt.train.progress import Silent
+
+class Killer(Silent):
+    def update(self, epoch, step, *facts):
+        if step == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+import json
+train_run(RunConfig.from_dict(json.loads(sys.argv[3])), Path(sys.argv[1]), progress=Killer())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, STEPS, 8, 3 * STEPS])
+def test_a_killed_run_can_be_continued(whole, tmp_path, step):
+    reference, config = whole
+    settings = json.dumps(config.to_dict())
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(step), settings]
+    done = subprocess.run(command, capture_output=True, timeout=200)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "record.json").exists()
+    had_checkpoint = (tmp_path / "checkpoint.pt").exists()
+    assert had_checkpoint == (step > STEPS)
+    record = train_run(config, tmp_path)
+    assert_same_result(tmp_path, reference)
+    assert record.resumed == had_checkpoint
+    # nobody knows what the killed process used after its checkpoint
+    assert (record.metrics["train_seconds"] is None) == had_checkpoint
+    assert (LOST in record.warnings) == had_checkpoint
+    assert (LOST in (record.energy_of("run").get("reason") or "")) == had_checkpoint
+
+
+def test_a_stale_run_starts_anew(whole, small, tmp_path):
+    config = small(epochs=1)
+    train_run(config, tmp_path)
+    first = load_file(tmp_path / "model.safetensors")
+    path = tmp_path / "record.json"
+    values = json.loads(path.read_text())
+    values["numerics_version"] = NUMERICS_VERSION - 1
+    values["metrics"]["test_accuracy"] = -1
+    path.write_text(json.dumps(values))
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    checkpoint["numerics_version"] = NUMERICS_VERSION - 1
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    record = train_run(config, tmp_path)
+    assert not record.resumed
+    assert record.numerics_version == NUMERICS_VERSION
+    assert record.metrics["test_accuracy"] > 0
+    second = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_an_unreadable_record_is_replaced(small, tmp_path):
+    (tmp_path / "record.json").write_text("{")
+    train_run(small(epochs=0), tmp_path)
+    assert RunRecord.load(tmp_path).status == "finished"
+
+
+def test_changed_data_is_noticed(small, tmp_path, recorder):
+    """A folder of real scans gets one more between the pieces of a run."""
+    digits = load_digits()
+    pairs = zip(digits.test_images[:60], digits.test_labels[:60], strict=True)
+    for number, (image, label) in enumerate(pairs):
+        place = tmp_path / "data" / ("train" if number < 45 else "test") / str(int(label))
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(place / f"{number}.png")
+    config = small(data=f"imagefolder:{tmp_path / 'data'}", batch_size=16, validation=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, tmp_path / "run", progress=recorder(at=3))
+    place = tmp_path / "data" / "train" / "0" / "new.png"
+    Image.fromarray(digits.train_images[0, 0].numpy()).save(place)
+    with pytest.raises(TrainingError, match="the data has changed"):
+        train_run(config, tmp_path / "run")
+    place.unlink()
+    record = train_run(config, tmp_path / "run")
+    assert record.status == "finished"
+    assert record.data["shape"] == [3, 16, 16]
