@@ -11,7 +11,7 @@ import orthowatt
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(orthowatt.__path__, "orthowatt.")
-    if not module.name.endswith("__main__")
+    if not module.name.endswith(("__main__", "kernels"))  # kernels: a C library, no module
 )
 
 

@@ -7,7 +7,7 @@ import torch
 
 import orthowatt as ow
 from orthowatt.errors import InputError, InputTypeError
-from orthowatt.transforms import hadamard
+from orthowatt.transforms import cpu, hadamard
 
 SIZES = [7, 8, 12, 14, 20, 28, 36, 44, 52, 56, 100]
 ORDERS = [n for n in SIZES if hadamard.is_order(n)]
@@ -336,5 +336,27 @@ def test_bad_input_is_answered(call, error, words):
 
 def test_backend_info_says_why():
     info = ow.backend_info(torch.zeros(8, 8))
-    assert info.path == "torch"
-    assert "cpu" in info.reason
+    assert info.path == ("cpu" if cpu.library() else "torch")
+    assert cpu.reason() in info.reason
+    assert ow.backend_info(torch.zeros(4, 8), "dct1", dims=-1).path == "torch"
+    with pytest.raises(InputError, match="did you mean 'dct2'"):
+        ow.backend_info(torch.zeros(8, 8), "dct22")
+
+
+def test_shapes_without_data():
+    assert ow.wht(torch.empty(2, 14, 14, device="meta"), pad="keep").shape == (2, 16, 16)
+    assert ow.dct(torch.empty(2, 14, 14, device="meta")).is_meta
+
+
+# torch itself still scripts its own decompositions, and warns of that
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("call", [ow.wht, ow.dct, ow.hartley, lambda x: ow.idst(x) ** 2])
+def test_forward_mode(call):
+    x, direction = random(2, 8, 8), random(2, 8, 8, seed=1)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, direction)
+        tangent = torch.autograd.forward_ad.unpack_dual(call(dual)).tangent
+    step = 1e-6
+    expected = (call(x + step * direction) - call(x - step * direction)) / (2 * step)
+    assert relative(tangent, expected) <= 1e-8
+    assert relative(torch.func.jvp(call, (x,), (direction,))[1], expected) <= 1e-8

@@ -59,7 +59,7 @@ def _machine() -> dict[str, Any]:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         devices = "cpu, cuda (" + ", ".join(names) + ")"
-    info = backend_info(torch.zeros(64, 64))
+    info = backend_info(torch.zeros(56, 56))
     return {
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",

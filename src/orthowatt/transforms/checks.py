@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar
 
 import torch
-import torch.nn.functional as F
 
 from ..errors import InputError, InputTypeError, check_choice
 from . import hadamard
@@ -29,35 +29,46 @@ def check_tensor(name: str, x: Any) -> torch.Tensor:
     return x
 
 
-def check_dims(name: str, x: torch.Tensor, dims: int | Sequence[int]) -> tuple[int, ...]:
-    """`dims` counted from the end, distinct, in range and not of size 0."""
-    given = (dims,) if isinstance(dims, int) else tuple(dims)
-    if not given:
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _remembered(function: _Function) -> _Function:
+    """Remember answers, for the same sizes are checked at every step; not while compiling."""
+    # typed: 1, 1.0 and True are one key otherwise, and only the first of them is allowed
+    memory = lru_cache(maxsize=4096, typed=True)(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        return function(*arguments) if torch.compiler.is_compiling() else memory(*arguments)
+
+    return call  # type: ignore[return-value]
+
+
+@_remembered
+def check_dims(name: str, shape: torch.Size, norm: str | None, *dims: int) -> tuple[int, ...]:
+    """`dims` counted from the end, distinct, in range and not of size 0; and a known norm."""
+    check_choice(f"{name}: norm", norm, ("ortho", None))
+    if not dims:
         raise InputError(f"{name}: dims is empty, but must name at least one dimension")
     result = []
-    for dim in given:
+    for dim in dims:
         if isinstance(dim, bool) or not isinstance(dim, int):
             raise InputTypeError(f"{name}: dims is {dims!r}, but must hold whole numbers")
-        if not -x.ndim <= dim < x.ndim:
+        if not -len(shape) <= dim < len(shape):
             raise InputError(
-                f"{name}: dim {dim} is out of range for a tensor of shape {tuple(x.shape)}; "
-                f"allowed are {-x.ndim} … {x.ndim - 1}"
+                f"{name}: dim {dim} is out of range for a tensor of shape {tuple(shape)}; "
+                f"allowed are {-len(shape)} … {len(shape) - 1}"
             )
-        result.append(dim - x.ndim if dim >= 0 else dim)
+        result.append(dim - len(shape) if dim >= 0 else dim)
     if len(set(result)) != len(result):
-        raise InputError(f"{name}: dims {given} names a dimension twice; name each once")
+        raise InputError(f"{name}: dims {dims} names a dimension twice; name each once")
     for dim in result:
-        if x.shape[dim] == 0:
+        if shape[dim] == 0:
             raise InputError(
-                f"{name}: dim {dim} of shape {tuple(x.shape)} has size 0, but a transformed "
+                f"{name}: dim {dim} of shape {tuple(shape)} has size 0, but a transformed "
                 "dimension must have at least one element"
             )
     return tuple(result)
-
-
-def check_norm(name: str, norm: str | None) -> None:
-    """`norm` is "ortho" or None."""
-    check_choice(f"{name}: norm", norm, ("ortho", None))
 
 
 def check_out(name: str, x: torch.Tensor, out: torch.Tensor | None, shape: Sequence[int]) -> None:
@@ -76,15 +87,26 @@ def check_out(name: str, x: torch.Tensor, out: torch.Tensor | None, shape: Seque
         )
 
 
-def pad_to_orders(
-    name: str, x: torch.Tensor, dims: Sequence[int], order: str, pad: str | None
-) -> torch.Tensor:
-    """`x` zero-padded to buildable sizes; without a pad, `InputError` for a size that has none."""
+class Padding(NamedTuple):
+    """How a Walsh-Hadamard transform reaches its sizes: `widths` for torch's pad, or None."""
+
+    dims: tuple[int, ...]
+    widths: tuple[int, ...] | None
+    shape: tuple[int, ...]  # of the result
+
+
+@_remembered
+def check_orders(
+    name: str, shape: torch.Size, norm: str | None, order: str, pad: str | None, *dims: int
+) -> Padding:
+    """The padding to buildable sizes; without a pad, `InputError` for a size that has none."""
+    where = check_dims(name, shape, norm, *dims)
     check_choice(f"{name}: order", order, ("exact", "pow2"))
     check_choice(f"{name}: pad", pad, (None, "keep", "crop"))
-    widths = [0] * (2 * max(-dim for dim in dims))
-    for dim in dims:
-        size = x.shape[dim]
+    widths = [0] * (2 * max(-dim for dim in where))
+    result = list(shape)
+    for dim in where:
+        size = shape[dim]
         if hadamard.is_order(size, order):
             continue
         above = hadamard.padded_size(size, order)
@@ -95,7 +117,9 @@ def pad_to_orders(
                 "the larger spectrum, pad='crop' crops it back (then it is not orthogonal)"
             )
         widths[2 * (-dim - 1) + 1] = above - size
-    return F.pad(x, widths) if any(widths) else x
+        if pad == "keep":
+            result[dim] = above
+    return Padding(where, tuple(widths) if any(widths) else None, tuple(result))
 
 
 def crop(x: torch.Tensor, dims: Sequence[int], sizes: Sequence[int]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from ..errors import InputError, check_choice
 from . import bases, checks, ops
@@ -42,15 +43,14 @@ def wht(
     True
     """
     x = checks.check_tensor("wht", x)
-    where = checks.check_dims("wht", x, dims)
-    checks.check_norm("wht", norm)
-    padded = checks.pad_to_orders("wht", x, where, order, pad)
-    shape = x.shape if pad == "crop" else padded.shape
+    where, widths, shape = checks.check_orders("wht", x.shape, norm, order, pad, *_many(dims))
     checks.check_out("wht", x, out, shape)
-    y = ops.apply(padded, "wht", where, norm or "none")
+    if widths is None:
+        return _call(x, "wht", where, norm or "none", out)
+    y = ops.apply(F.pad(x, widths), "wht", where, norm or "none")
     if pad == "crop":
         y = checks.crop(y, where, [x.shape[dim] for dim in where])
-    return _deliver(y, out)
+    return y if out is None else out.copy_(y)
 
 
 def iwht(
@@ -71,16 +71,16 @@ def iwht(
     True
     """
     x = checks.check_tensor("iwht", x)
-    where = checks.check_dims("iwht", x, dims)
-    checks.check_norm("iwht", norm)
-    checks.pad_to_orders("iwht", x, where, order, None)
+    where = checks.check_orders("iwht", x.shape, norm, order, None, *_many(dims)).dims
     sizes = checks.check_sizes("iwht", x, where, size)
     shape = list(x.shape)
     for dim, kept in zip(where, sizes, strict=True):
         shape[dim] = kept
     checks.check_out("iwht", x, out, shape)
-    y = ops.apply(x, "wht", where, norm or "inverse")
-    return _deliver(checks.crop(y, where, sizes), out)
+    if shape == list(x.shape):
+        return _call(x, "wht", where, norm or "inverse", out)
+    y = checks.crop(ops.apply(x, "wht", where, norm or "inverse"), where, sizes)
+    return y if out is None else out.copy_(y)
 
 
 def dct(
@@ -169,10 +169,9 @@ def hartley(
     True
     """
     x = checks.check_tensor("hartley", x)
-    where = checks.check_dims("hartley", x, dims)
-    checks.check_norm("hartley", norm)
+    where = checks.check_dims("hartley", x.shape, norm, *_many(dims))
     checks.check_out("hartley", x, out, x.shape)
-    return _deliver(ops.apply(x, "hartley", where, norm or "none"), out)
+    return _call(x, "hartley", where, norm or "none", out)
 
 
 def fft_magnitude(
@@ -192,8 +191,7 @@ def fft_magnitude(
     tensor([0., 2.])
     """
     x = checks.check_tensor("fft_magnitude", x)
-    where = checks.check_dims("fft_magnitude", x, dims)
-    checks.check_norm("fft_magnitude", norm)
+    where = checks.check_dims("fft_magnitude", x.shape, norm, *_many(dims))
     checks.check_out("fft_magnitude", x, out, x.shape)
     wide = x if x.dtype == torch.float64 else x.float()
     h = ops.apply(wide, "hartley", where, norm or "none")
@@ -206,25 +204,28 @@ def fft_magnitude(
     zero = squares == 0
     root = torch.where(zero, torch.ones_like(squares), squares).sqrt()
     y = torch.where(zero, torch.zeros_like(root), root * safe)
-    return _deliver((torch.log1p(y) if log else y).to(x.dtype), out)
+    y = (torch.log1p(y) if log else y).to(x.dtype)
+    return y if out is None else out.copy_(y)
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """Which path a call takes (`"torch"`: the plain reference) and why."""
+    """Which path a call takes, `"cpu"` (C++ kernels) or `"torch"` (plain), and why."""
 
     path: str
     reason: str
 
 
-def backend_info(x: torch.Tensor) -> BackendInfo:
-    """Which path a transform of x takes, and why.
+def backend_info(x: torch.Tensor, kind: str = "wht", dims: Dims = _PLANE) -> BackendInfo:
+    """Which path a transform of x takes, and why; `kind` as in "wht", "dct2", "dst3", "hartley".
 
-    >>> backend_info(torch.zeros(8, 8)).path
+    >>> backend_info(torch.zeros(4, 11), "dct1", dims=-1).path
     'torch'
     """
     x = checks.check_tensor("backend_info", x)
-    return BackendInfo("torch", f"plain torch serves every call on {x.device.type}")
+    check_choice("backend_info: kind", kind, ("wht", "hartley", *bases.BASES))
+    where = checks.check_dims("backend_info", x.shape, "ortho", *_many(dims))
+    return BackendInfo(*ops.backend(x, kind, where))
 
 
 def _trigonometric(
@@ -238,9 +239,9 @@ def _trigonometric(
 ) -> torch.Tensor:
     name = ("i" if inverse else "") + family
     x = checks.check_tensor(name, x)
-    where = checks.check_dims(name, x, dims)
-    check_choice(f"{name}: type", type, (1, 2, 3, 4))
-    checks.check_norm(name, norm)
+    where = checks.check_dims(name, x.shape, norm, *_many(dims))
+    if type not in (1, 2, 3, 4):
+        check_choice(f"{name}: type", type, (1, 2, 3, 4))
     kind = f"{family}{type}"
     if kind == "dct1" and any(x.shape[dim] < 2 for dim in where):
         raise InputError(
@@ -250,8 +251,16 @@ def _trigonometric(
     checks.check_out(name, x, out, x.shape)
     if inverse:
         kind = bases.INVERSE[kind]
-    return _deliver(ops.apply(x, kind, where, norm or ("inverse" if inverse else "none")), out)
+    return _call(x, kind, where, norm or ("inverse" if inverse else "none"), out)
 
 
-def _deliver(y: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
-    return y if out is None else out.copy_(y)
+def _many(dims: Dims) -> Sequence[int]:
+    return (dims,) if isinstance(dims, int) else dims
+
+
+def _call(
+    x: torch.Tensor, kind: str, dims: tuple[int, ...], norm: str, out: torch.Tensor | None
+) -> torch.Tensor:
+    return (
+        ops.apply(x, kind, dims, norm) if out is None else ops.apply_out(x, kind, dims, norm, out)
+    )

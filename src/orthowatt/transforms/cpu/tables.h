@@ -1,0 +1,48 @@
+// The small matrices that the folds of trig.h leave, computed once for a size and a scaling.
+//
+// The kernels are compiled several times with different instruction sets, and the linker keeps one
+// copy of an inline function: so this header holds plain data only, and tables.cpp, compiled once
+// for any processor, makes it.
+#pragma once
+
+#include <cstdint>
+
+namespace orthowatt {
+
+// rows × cols, in blocks of `block` rows, each block column by column, padded with zeros.
+template <class T> struct Dense {
+    const T* values;
+    int rows, cols, block;
+};
+
+constexpr int kMaxLevels = 32;
+
+// Types II (analysis) and III (synthesis); sine transforms run as cosine transforms with
+// alternating signs and reversed coefficients.
+template <class T> struct TrigTable {
+    int n, analysis, sine, levels;
+    Dense<T> level[kMaxLevels];  // the odd coefficients of each folding
+    Dense<T> base;
+};
+
+template <class T> struct HartleyTable {
+    int n, levels;
+    Dense<T> cosine_level[kMaxLevels], sine_level[kMaxLevels];
+    Dense<T> cosine_base, sine_base;
+};
+
+// One axis of a transform, made by orthowatt_plan and never freed: sizes repeat in a program.
+struct Plan {
+    int kind;
+    int64_t n;
+    int m;         // Walsh-Hadamard: n = 2^k · m
+    double scale;  // Walsh-Hadamard only; elsewhere it is in the tables
+    TrigTable<float> trig32;
+    TrigTable<double> trig64;
+    HartleyTable<float> hartley32;
+    HartleyTable<double> hartley64;
+};
+
+enum Kind { kWht = 0, kTrig = 1, kHartley = 2 };
+
+}  // namespace orthowatt
