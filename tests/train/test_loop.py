@@ -145,7 +145,7 @@ def test_progress_is_told_every_step(small, recorder, tmp_path):
     ids=lambda changes: next(iter(changes.values())),
 )
 def test_every_kind_of_training_learns(small, tmp_path, changes):
-    config = small(**{"epochs": 4, "batch_size": 64, "learning_rate": 4e-3, **changes})
+    config = small(**{"epochs": 3, "batch_size": 64, "learning_rate": 6e-3, **changes})
     record = train_run(config, tmp_path)
     assert record.metrics["test_accuracy"] > 0.8
     expected = changes.get("precision", "fp32")

@@ -27,11 +27,14 @@ def build(small):
     return make
 
 
-@pytest.mark.parametrize("transform", ["wht", "fft", "random", "identity"])
-@pytest.mark.parametrize("layer", ["bare", "filter"])
+@pytest.mark.parametrize(
+    ("transform", "layer"),
+    [
+        *((name, "bare") for name in ("wht", "fft", "random", "identity")),
+        *((name, "filter") for name in ("wht", "random")),
+    ],
+)
 def test_one_seed_has_one_backbone_whatever_is_inserted(build, transform, layer):
-    if layer == "filter" and transform == "fft":
-        pytest.skip("the FFT's magnitude has no inverse, so no filter")
     plain = build(seed=3).model.state_dict()
     with own_randomness(CPU):
         torch.manual_seed(99)  # the caller's generator has no part in it

@@ -66,6 +66,7 @@ def train_run(
         try:
             with (
                 run.meter.window("run") as window,
+                runtime.current(device),
                 runtime.own_randomness(device),
                 runtime.own_threads(),
                 runtime.determinism(config.determinism, device),

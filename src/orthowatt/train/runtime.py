@@ -43,6 +43,7 @@ def resolve_device(name: str) -> torch.device:
     index = torch.cuda.current_device() if device.index is None else device.index
     if index >= count:
         raise InputError(f"device is {name!r}, but torch finds {count} GPUs, counted from cuda:0")
+    torch.cuda.init()  # peaks of memory and generators of a device exist only after that
     return torch.device("cuda", index)
 
 
@@ -101,6 +102,11 @@ def _cublas_workspace(wanted: bool) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name, None)
+
+
+def current(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Make `device` the one that events and streams without a name belong to."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
