@@ -15,6 +15,7 @@ from ..config import RunConfig
 from ..data import loader, sources
 from ..data.loader import Batches
 from ..data.seeds import derive
+from ..data.sources import Dataset
 from ..energy import Window
 from ..errors import TrainingError
 from ..record import RunRecord
@@ -90,14 +91,7 @@ def train_run(
 def _train_and_test(run: Run, window: Window) -> None:
     """From the data to the test score; every number goes into `run.record`."""
     config, record = run.config, run.record
-    dataset = sources.load(config.data, root=config.data_root, image_size=config.image_size)
-    train, validation = loader.validation_split(dataset, config.validation, config.split_seed)
-    record.data = records.describe(dataset, train, validation, config)
-    dataset = dataset.to(run.device)
-
-    whose, mean, std = prepare.normalisation(config, dataset)
-    record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
-    parts = prepare.batches(config, dataset, train, validation, mean, std)
+    dataset, parts = _load(run)
     prepared = prepare.prepare(config, dataset, parts.probe, run.device)
     model, record.layers = prepared.model, prepared.layers
     record.metrics.update(prepared.metrics)
@@ -131,6 +125,18 @@ def _train_and_test(run: Run, window: Window) -> None:
         tested = evaluate(model, parts.test, run.precision)
     record.metrics.update(records.score_metrics(record.epochs, tested))
     run.save_weights(model)
+
+
+def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
+    """The data on the device, and its batches."""
+    config, record = run.config, run.record
+    dataset = sources.load(config.data, root=config.data_root, image_size=config.image_size)
+    train, validation = loader.validation_split(dataset, config.validation, config.split_seed)
+    record.data = records.describe(dataset, train, validation, config)
+    dataset = dataset.to(run.device)
+    whose, mean, std = prepare.normalisation(config, dataset)
+    record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
+    return dataset, prepare.batches(config, dataset, train, validation, mean, std)
 
 
 def _train_epoch(

@@ -64,7 +64,17 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         macs = plain.macs * config.batch_size
         torch.set_num_threads(useful_threads(macs, torch.get_num_threads()))
     before = logits(model, probe)
-    edits = zoo.insert_transform(
+    layers = _insert(model, config, dataset.channels)
+    zoo.freeze(model, config.freeze)
+    _place(model, config, device)  # the new layers too
+    metrics = _added(plain, cost.count(model, shape))
+    metrics["logit_shift"] = relative_change(before, logits(model, probe))
+    return Prepared(model, layers, metrics)
+
+
+def _insert(model: nn.Module, config: RunConfig, channels: int) -> list[dict[str, Any]]:
+    """Put the configured transform into `model`; its sites in JSON form."""
+    return zoo.insert_transform(
         model,
         config.transform,
         config.position,
@@ -75,22 +85,21 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         norm=config.norm,
         fft_log=config.fft_log,
         image_size=config.image_size,
-        in_chans=dataset.channels,
+        in_chans=channels,
         seed=config.seed,
-    )
-    zoo.freeze(model, config.freeze)
-    _place(model, config, device)  # the new layers too
-    changed, after = cost.count(model, shape), logits(model, probe)
-    metrics: dict[str, float | None] = {
+    ).to_list()
+
+
+def _added(plain: cost.Cost, changed: cost.Cost) -> dict[str, float | None]:
+    """What a forward pass of one image costs, and what of it the insertion added."""
+    return {
         "macs": changed.macs,
         "added_macs": changed.macs - plain.macs,
         "added_macs_dense": changed.transform_macs_dense - plain.transform_macs_dense,
         "added_adds_fast": changed.transform_adds_fast - plain.transform_adds_fast,
         "parameters": changed.parameters,
         "added_parameters": changed.parameters - plain.parameters,
-        "logit_shift": relative_change(before, after),
     }
-    return Prepared(model, edits.to_list(), metrics)
 
 
 def _place(model: nn.Module, config: RunConfig, device: torch.device) -> None:
