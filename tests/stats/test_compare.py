@@ -165,13 +165,19 @@ def test_identical_values_are_equivalent_and_say_so():
     assert found.seeds_needed is None
 
 
-def test_equal_differences_are_taken_in_the_limit_and_say_so():
-    found = compare([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])
-    assert found.verdict == "different"
-    assert found.p_permutation == pytest.approx(0.25)
-    assert "without spread" in found.notes[0]
-    small = compare([0.1, 0.2, 0.3], [0.101, 0.201, 0.301])
-    assert small.verdict == "equivalent"
+@pytest.mark.parametrize("difference", [4 / 359, 0.001])
+@pytest.mark.parametrize("n", [3, 5])
+def test_equal_differences_of_coarse_values_are_not_tested(n, difference):
+    """Accuracies on 359 images step by 1/359: equal differences are no spread of 0."""
+    base = [(330 + i) / 359 for i in range(n)]
+    found = compare(base, [value + difference for value in base])
+    assert found.verdict == "inconclusive"
+    assert found.effect == pytest.approx(difference)
+    assert (found.p_value, found.p_holm, found.p_equivalence) == (None, None, None)
+    assert (found.low, found.high) == (None, None)
+    assert found.p_permutation == pytest.approx(2.0 ** (1 - n))
+    assert f"all {n} differences are equal" in found.notes[0]
+    assert "different" not in found.describe()
 
 
 def test_two_equal_differences_prove_nothing():

@@ -126,9 +126,9 @@ def compare(
     tests against ±margin have p < .05; else different when the paired t test has p < .05; else
     inconclusive, as it is below two pairs. Raises `InputError` and `InputTypeError`.
 
-    Differences without any spread have no t statistic. When all are 0, or when three or more are
-    equal, the tests are taken in their limit and a note says so; two equal differences other than
-    0 stay inconclusive, for coarse values agree that often by chance.
+    Differences without any spread have no t statistic. When all are 0 the tests are taken in their
+    limit and a note says so; equal differences other than 0 are not tested, however many there
+    are: values as coarse as an accuracy on a small test set agree that often by chance.
 
     >>> compare([0.70, 0.72, 0.71, 0.74], [0.702, 0.721, 0.710, 0.739]).verdict
     'equivalent'
@@ -238,22 +238,16 @@ def _t_tests(differences: np.ndarray, margin: float) -> tuple[float, float]:
 
 
 def _without_spread(test: _Test, n: int) -> _Test:
-    """The limit of the t tests as the spread goes to 0, where that limit may be trusted."""
-    effect = test.effect or 0.0
-    if abs(effect) <= SAME:
+    """Identical values, the t tests in their limit; other equal differences are not tested."""
+    if abs(test.effect or 0.0) <= SAME:
         note = f"the values are identical in all {n} pairs"
         return dataclasses.replace(
             test, effect=0.0, low=0.0, high=0.0, p_value=1.0, p_equivalence=0.0, notes=(note,)
         )
-    if n == 2:
-        note = "both differences are equal, which coarse values often are by chance: not tested"
-        return dataclasses.replace(test, notes=(note,))
-    note = f"all {n} differences are equal: without spread the t tests are taken in their limit"
-    within = abs(effect) < test.margin
-    return dataclasses.replace(
-        test, low=effect, high=effect, p_value=0.0, p_equivalence=0.0 if within else 1.0,
-        notes=(note,),
-    )  # fmt: skip
+    # no spread is no evidence of a spread of 0: three runs on 359 images agree within their steps
+    all_n = "both" if n == 2 else f"all {n}"
+    note = f"{all_n} differences are equal, which coarse values often are by chance: not tested"
+    return dataclasses.replace(test, notes=(note,))
 
 
 def _sign_flips(differences: np.ndarray) -> float:
