@@ -60,6 +60,12 @@ def test_every_metric_is_there(demonstrated):
     )
 
 
+def test_images_per_second_counts_images_not_places_in_a_batch(small, tmp_path):
+    """All 1294 digits are one short batch; of seven steps two are timed, so median is mean."""
+    metrics = train_run(small(batch_size=2000, epochs=7), tmp_path).metrics
+    assert metrics["images_per_second"] * metrics["step_seconds"] == pytest.approx(1294)
+
+
 def test_energy_is_told_or_unknown_with_a_reason(demonstrated):
     _, record = demonstrated
     assert set(record.energy) == {"run", "train", "eval"}

@@ -80,6 +80,17 @@ def site_note(layer: dict[str, Any]) -> str | None:
     return f"{layer['path']}: {layer['type']} is not orthogonal ({layer['reason']})"
 
 
+def step_images(config: RunConfig, data: dict[str, Any]) -> int:
+    """Images in a training step: a batch, or the whole training part where that is smaller.
+
+    `Batches` leaves out an incomplete last batch unless it is the only one.
+
+    >>> step_images(RunConfig(batch_size=64), {"train": 40})
+    40
+    """
+    return min(config.batch_size, data.get("train", config.batch_size))
+
+
 def epoch_entry(
     epoch: int, score: Score, checked: Score | None, rate: float, train_window: Any
 ) -> dict[str, Any]:
@@ -109,9 +120,12 @@ def score_metrics(epochs: list[dict[str, Any]], tested: Score | None) -> dict[st
 
 
 def time_metrics(
-    clock: StepClock, energy: dict[str, Any], batch_size: int, tail_lost: bool
+    clock: StepClock, energy: dict[str, Any], step_images: int, tail_lost: bool
 ) -> dict[str, float | None]:
-    """Times in seconds; those of whole parts are unknown when a piece of the run was lost."""
+    """Times in seconds; those of whole parts are unknown when a piece of the run was lost.
+
+    Every training step takes `step_images` images.
+    """
     parts = {
         name: energy[name]["seconds"] if name in energy else None for name in ("train", "eval")
     }
@@ -119,5 +133,5 @@ def time_metrics(
         "train_seconds": None if tail_lost else parts["train"],
         "eval_seconds": None if tail_lost else parts["eval"],
         "step_seconds": clock.median,
-        "images_per_second": batch_size / clock.mean if clock.mean else None,
+        "images_per_second": step_images / clock.mean if clock.mean else None,
     }

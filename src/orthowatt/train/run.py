@@ -144,7 +144,12 @@ class Run:
             record.warnings.append(segments.LOST)
         record.metrics["epochs_done"] = len(record.epochs)
         record.metrics.update(
-            records.time_metrics(self.clock, record.energy, self.config.batch_size, self.tail_lost)
+            records.time_metrics(
+                self.clock,
+                record.energy,
+                records.step_images(self.config, record.data),
+                self.tail_lost,
+            )
         )
         record.save(self.directory)
         return record
