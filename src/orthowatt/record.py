@@ -28,8 +28,8 @@ class RunRecord:
     """One training run, as stored in `record.json`.
 
     `metrics` holds numbers by name with units in the names (`test_accuracy` a fraction,
-    `train_seconds`, `step_seconds`, `macs`, `added_macs`, `logit_shift`); a number that was not
-    measured is None. `energy` maps a window's name (`run`, `train`, `eval`) to
+    `train_seconds`, `step_seconds`, `macs`, `added_macs_dense`, `logit_shift`); a number that was
+    not measured is None. `energy` maps a window's name (`run`, `train`, `eval`) to
     `{"energy": …, "parts": {scope: …}}`, each `…` an `Energy` in JSON form.
     """
 

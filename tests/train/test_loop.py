@@ -16,9 +16,9 @@ from orthowatt.train.loop import train_run
 
 METRICS = {
     "test_accuracy", "test_loss", "validation_accuracy", "best_validation_accuracy",
-    "train_seconds", "eval_seconds", "step_seconds", "images_per_second", "macs", "added_macs",
-    "added_macs_dense", "added_adds_fast", "parameters", "added_parameters", "logit_shift",
-    "epochs_done",
+    "train_seconds", "eval_seconds", "step_seconds", "images_per_second", "macs",
+    "added_macs_dense", "added_adds_fast", "added_mults_fast", "parameters", "added_parameters",
+    "logit_shift", "epochs_done",
 }  # fmt: skip
 
 

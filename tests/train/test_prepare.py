@@ -69,6 +69,10 @@ def test_the_layers_and_their_cost_are_told(build):
     assert found.metrics["added_macs_dense"] == 16 * 2 * 16**3 + 64 * 2 * 4**3
     # log2 of the points additions each
     assert found.metrics["added_adds_fast"] == 16 * 256 * 8 + 64 * 16 * 4
+    # and along each axis one scaling of every point
+    assert found.metrics["added_mults_fast"] == 2 * (16 * 256 + 64 * 16)
+    assert plain["added_mults_fast"] == plain["added_adds_fast"] == 0
+    assert "added_macs" not in plain  # it left the transforms out, so bare ones seemed free
     assert plain["added_macs_dense"] == plain["added_parameters"] == 0
     assert build(transform="wht", layer="filter").metrics["added_parameters"] > 0
 

@@ -94,9 +94,9 @@ def _added(plain: cost.Cost, changed: cost.Cost) -> dict[str, float | None]:
     """What a forward pass of one image costs, and what of it the insertion added."""
     return {
         "macs": changed.macs,
-        "added_macs": changed.macs - plain.macs,
         "added_macs_dense": changed.transform_macs_dense - plain.transform_macs_dense,
         "added_adds_fast": changed.transform_adds_fast - plain.transform_adds_fast,
+        "added_mults_fast": changed.transform_mults_fast - plain.transform_mults_fast,
         "parameters": changed.parameters,
         "added_parameters": changed.parameters - plain.parameters,
     }
