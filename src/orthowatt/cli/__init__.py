@@ -21,6 +21,7 @@ VERBS = {
     "audit": ("audit", "check printed claims: watts, joules an image, compute floor, unit slips"),
     "doctor": ("doctor", "what this machine can measure and run, and how to mend the rest"),
     "measure": ("measure", "the energy of any command: orthowatt measure -- COMMAND"),
+    "bench": ("bench", "measure the transforms on this machine, beside a copy and peers"),
     "list": ("names", "recipes, studies, transforms, data sets and claims by name"),
 }
 

@@ -34,6 +34,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "orthowatt_plan_trig": (_pointer, [_int64, _int32, _int32, _pointer]),
     "orthowatt_plan_hartley": (_pointer, [_int64, ctypes.c_double]),
     "orthowatt_run": (_int32, [_pointer] * 4 + [_int64] * 4 + [_int32] * 2),
+    "orthowatt_scratch": (_int64, [_pointer] * 2 + [_int64] * 4 + [_int32]),
+    "orthowatt_stream_copy": (_int32, [_pointer, _pointer, _int64, _int32]),
     "orthowatt_select": (ctypes.c_char_p, [ctypes.c_char_p]),
 }
 
@@ -191,3 +193,19 @@ def run(calls: Sequence[Step], x: torch.Tensor, out: torch.Tensor) -> None:
         if lib.orthowatt_run(first, second, source, target, outer, n1, n2, inner, dtype, threads):
             raise MemoryError("no memory for the work space of a transform")
         source = target
+
+
+def stream_copy(x: torch.Tensor, out: torch.Tensor) -> None:
+    """Copy x to out, of equal shapes and strides, past the cache: the floor of every transform."""
+    lib = library()
+    assert lib is not None
+    size = x.numel() * x.element_size()
+    lib.orthowatt_stream_copy(x.data_ptr(), out.data_ptr(), size, torch.get_num_threads())
+
+
+def scratch_bytes(calls: Sequence[Step], dtype: torch.dtype) -> int:
+    """Bytes that the calls keep outside torch's allocator, over all threads."""
+    lib = library()
+    assert lib is not None
+    each = [lib.orthowatt_scratch(*call, DTYPES[dtype]) for call in calls]
+    return max(each, default=0) * torch.get_num_threads()

@@ -68,6 +68,21 @@ void run_part(void* data, int64_t begin, int64_t end) {
     else job.kernels->run(*job.call, begin, end, job.streaming, work);
 }
 
+struct Copy {
+    const Kernels* kernels;
+    const char* src;
+    char* dst;
+    int64_t bytes;
+};
+constexpr int64_t kCopyUnit = int64_t(64) << 10;
+
+void copy_part(void* data, int64_t begin, int64_t end) {
+    const Copy& copy = *static_cast<Copy*>(data);
+    const int64_t first = begin * kCopyUnit, last = end * kCopyUnit;
+    const int64_t stop = last < copy.bytes ? last : copy.bytes;
+    copy.kernels->copy(copy.src + first, copy.dst + first, stop - first);
+}
+
 int64_t element_size(int32_t dtype) { return dtype == 1 ? 8 : dtype == 0 ? 4 : 2; }
 
 }  // namespace
@@ -94,4 +109,21 @@ extern "C" int32_t orthowatt_run(const void* plan1, const void* plan2, const voi
     if (bytes < kParallelBytes || threads < 2) run_part(&job, 0, units);
     else parallel(units, threads, run_part, &job);
     return job.failed ? 1 : 0;
+}
+
+extern "C" int32_t orthowatt_stream_copy(const void* src, void* dst, int64_t bytes,
+                                         int32_t threads) {
+    const Kernels* kernels = chosen;
+    if (!kernels) kernels = select(nullptr);
+    Copy copy{kernels, static_cast<const char*>(src), static_cast<char*>(dst), bytes};
+    parallel((bytes + kCopyUnit - 1) / kCopyUnit, threads, copy_part, &copy);
+    return 0;
+}
+
+extern "C" int64_t orthowatt_scratch(const void* plan1, const void* plan2, int64_t outer,
+                                     int64_t n1, int64_t n2, int64_t inner, int32_t dtype) {
+    const orthowatt_call call{plan1, plan2, nullptr, nullptr, outer, n1, n2, inner, dtype, 1};
+    const Kernels* kernels = chosen;
+    if (!kernels) kernels = select(nullptr);
+    return int64_t(kernels->work_bytes(call));
 }

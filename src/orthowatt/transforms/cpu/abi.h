@@ -26,6 +26,13 @@ int32_t orthowatt_run(const void* plan1, const void* plan2, const void* src, voi
                       int64_t outer, int64_t n1, int64_t n2, int64_t inner, int32_t dtype,
                       int32_t threads);
 
+// Bytes of scratch that each thread of such a call keeps.
+int64_t orthowatt_scratch(const void* plan1, const void* plan2, int64_t outer, int64_t n1,
+                          int64_t n2, int64_t inner, int32_t dtype);
+
+// A copy past the cache by the same threads: what the transforms are measured against.
+int32_t orthowatt_stream_copy(const void* src, void* dst, int64_t bytes, int32_t threads);
+
 // "avx512", "avx2" or "baseline": what this processor runs; `wanted` forces a lower one (or null).
 const char* orthowatt_select(const char* wanted);
 }
@@ -37,6 +44,7 @@ struct Kernels {
     int64_t (*units)(const orthowatt_call&);      // independent pieces of work; < 0: unknown call
     size_t (*work_bytes)(const orthowatt_call&);  // scratch that each thread needs
     void (*run)(const orthowatt_call&, int64_t begin, int64_t end, bool streaming, void* work);
+    void (*copy)(const void* src, void* dst, int64_t bytes);  // past the cache
 };
 
 extern const Kernels kBaseline;

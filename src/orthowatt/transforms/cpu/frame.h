@@ -2,7 +2,7 @@
 // one plane at a time where both axes lie next to each other in memory.
 #pragma once
 
-#include "rows.h"
+#include "wht.h"
 
 namespace ORTHOWATT_ISA {
 
@@ -73,19 +73,30 @@ template <int Width, class F> inline void blocks(ptrdiff_t n, F&& f) {
     else f(ptrdiff_t(0), int(n));
 }
 
+// A square of lanes × lanes in registers: read with `get`, transposed, handed to `put`.
+template <class T, class Get, class Put>
+inline __attribute__((always_inline)) void turn_square(Get&& get, Put&& put) {
+    constexpr int lanes = kLanes<T>;
+    typename Lanes<T>::V r[lanes];
+    unroll<lanes>([&](auto i) { r[i] = get(i); });
+    transpose<T>(r);
+    unroll<lanes>([&](auto i) { put(i, r[i]); });
+}
+
 // `count` rows of `length` contiguous elements -> registers whose lanes are the rows.
 template <class S, class T>
 void gather_rows(const S* src, ptrdiff_t length, ptrdiff_t stride, int count,
                  typename Lanes<T>::V* out) {
     constexpr int lanes = kLanes<T>;
     blocks<lanes>(length, [&](ptrdiff_t c, int width) {
-        typename Lanes<T>::V r[lanes] = {};
+        const S* p = src + c;
+        auto* to = out + c;
         if (width == lanes && count == lanes)
-            for (int i = 0; i < lanes; i++) r[i] = load(src + i * stride + c);
+            turn_square<T>([&](int i) { return load(p + i * stride); },
+                           [&](int i, auto v) { to[i] = v; });
         else
-            for (int i = 0; i < count; i++) r[i] = load_part(src + i * stride + c, width);
-        transpose<T>(r);
-        for (int i = 0; i < width; i++) out[c + i] = r[i];
+            turn_square<T>([&](int i) { return load_part(p + i * stride, i < count ? width : 0); },
+                           [&](int i, auto v) { if (i < width) to[i] = v; });
     });
 }
 
@@ -95,15 +106,19 @@ void scatter_rows(const typename Lanes<T>::V* in, ptrdiff_t length, ptrdiff_t st
                   S* dst, bool streaming) {
     constexpr int lanes = kLanes<T>;
     blocks<lanes>(length, [&](ptrdiff_t c, int width) {
-        typename Lanes<T>::V r[lanes];
-        for (int i = 0; i < lanes; i++) r[i] = in[c + (i < width ? i : 0)];
-        transpose<T>(r);
-        for (int i = 0; i < count; i++) {
-            S* p = dst + i * stride + c;
-            if (width < lanes) store_part(p, r[i], width);
-            else if (streaming) stream(p, r[i]);
-            else store(p, r[i]);
-        }
+        const auto* from = in + c;
+        S* p = dst + c;
+        if (width == lanes && count == lanes && !streaming)
+            turn_square<T>([&](int i) { return from[i]; },
+                           [&](int i, auto v) { store(p + i * stride, v); });
+        else
+            turn_square<T>([&](int i) { return from[i < width ? i : 0]; },
+                           [&](int i, auto v) {
+                               if (i >= count) return;
+                               if (width < lanes) store_part(p + i * stride, v, width);
+                               else if (streaming) stream(p + i * stride, v);
+                               else store(p + i * stride, v);
+                           });
     });
 }
 
@@ -167,7 +182,12 @@ void plane(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, ptrd
     const bool direct = streaming && sizeof(S) == sizeof(T) && (n2 * sizeof(S)) % kBytes == 0;
     S* to = streaming && !direct ? reinterpret_cast<S*>(work) : dst;
     auto* scratch = work + padded;
+    // Columns touch no new memory, so the next plane can come meanwhile.
+    const char* next = reinterpret_cast<const char*>(src + size);
+    const ptrdiff_t share = unit + 1 < s.outer ? size * ptrdiff_t(sizeof(S)) / n2 * lanes : 0;
     blocks<lanes>(n2, [&](ptrdiff_t c, int) {
+        for (ptrdiff_t i = 0; i < share; i += 64) __builtin_prefetch(next + i);
+        next += share;
         const Rows<T> even{middle + c, n2}, odd{mirror + c, n2};
         (*tile.first)(even, odd, OutRows<S>{to + c, n2, direct}, scratch);
     });

@@ -8,6 +8,9 @@ namespace ORTHOWATT_ISA {
 
 using orthowatt::Plan;
 
+// The largest plane of which one register a point, in and out, still fits in a core's cache.
+constexpr int64_t kLanePlane = 64 * 64;
+
 enum class Frame { line, plane, rows, columns };
 
 // A power of two over a contiguous line: the innermost stages run inside the registers.
@@ -28,7 +31,10 @@ template <class T> Frame frame_of(const orthowatt_call& c) {
     // Two Sylvester matrices in a row are the Sylvester matrix of the whole plane.
     const bool sylvester = two->kind == orthowatt::kWht && two->m == 1 && (!one || one->m == 1);
     if (sylvester && c.n1 * c.n2 >= lanes) return Frame::line;
-    return one && c.n1 >= lanes && c.n2 >= lanes ? Frame::plane : Frame::rows;
+    if (!one || c.n1 < lanes || c.n2 < lanes) return Frame::rows;
+    // Planes of uneven width waste lanes one at a time, and none when each is a lane.
+    const bool uneven = c.n1 % lanes || c.n2 % lanes;
+    return uneven && c.outer >= lanes && c.n1 * c.n2 <= kLanePlane ? Frame::rows : Frame::plane;
 }
 
 template <class T> int64_t units_of(const orthowatt_call& c) {
@@ -40,10 +46,18 @@ template <class T> int64_t units_of(const orthowatt_call& c) {
     }
 }
 
+// Scratch in registers: the buffers that frame.h carves out, then the axis's own work.
 template <class T> size_t work_of(const orthowatt_call& c) {
-    const int64_t longest = c.n1 > c.n2 ? c.n1 : c.n2;
-    // middle and mirrored plane, the rows of one block in and out, and the axis's own work
-    return size_t(4 * c.n1 * c.n2 + 8 * longest + 4 * kLanes<T>) * kBytes;
+    constexpr int64_t lanes = kLanes<T>;
+    const int64_t points = c.n1 * c.n2, longest = c.n1 > c.n2 ? c.n1 : c.n2;
+    const int64_t axis = 3 * longest + 8, plane = (points + lanes - 1) / lanes;
+    switch (frame_of<T>(c)) {
+        case Frame::line: return size_t(plane) * kBytes;
+        // middle, mirrored middle, then rows in and out, or the finished plane
+        case Frame::plane: return size_t(3 * plane + 2 * c.n2 + axis) * kBytes;
+        // in, out, and between two axes the middle
+        default: return size_t((c.plan1 ? 3 : 2) * points + axis) * kBytes;
+    }
 }
 
 template <class S, class T, class Axis>
@@ -111,9 +125,14 @@ void run(const orthowatt_call& c, int64_t begin, int64_t end, bool streaming, vo
     }
 }
 
+void copy(const void* src, void* dst, int64_t bytes) {
+    stream_copy(static_cast<const char*>(src), static_cast<char*>(dst), bytes);
+    stream_fence();
+}
+
 }  // namespace ORTHOWATT_ISA
 
 namespace orthowatt {
 extern const Kernels ORTHOWATT_TABLE = {ORTHOWATT_ISA::units, ORTHOWATT_ISA::work_bytes,
-                                        ORTHOWATT_ISA::run};
+                                        ORTHOWATT_ISA::run, ORTHOWATT_ISA::copy};
 }

@@ -1,0 +1,141 @@
+"""Other implementations of the same transforms, each used where it is installed.
+
+A peer is a function of an input and an output tensor that leaves the orthonormal transform over
+`dims` in the output, by the peer's own fastest documented route and with the same allocation
+policy as ours where it has an `out`; one that cannot do a case is left out of its row.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..transforms import bases, hadamard
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: a transform, a tensor and the dims that it works on."""
+
+    kind: str  # "wht", "dct2", "dct3", "hartley"
+    shape: tuple[int, ...]
+    dims: tuple[int, ...]
+    channels_last: bool
+    dtype: torch.dtype
+
+    def tensor(self, device: torch.device) -> torch.Tensor:
+        """A tensor of the case's layout with seeded normal values."""
+        generator = torch.Generator(device).manual_seed(0)
+        x = torch.randn(self.shape, generator=generator, device=device).to(self.dtype)
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The transformed sizes."""
+        return tuple(self.shape[dim] for dim in self.dims)
+
+
+def installed(name: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+def peers_of(case: Case, x: torch.Tensor, out: torch.Tensor) -> dict[str, Call]:
+    """The calls of every peer that covers `case`, by name."""
+    found: dict[str, Call] = {}
+    for name, make in _PEERS.items():
+        call = make(case, x, out)
+        if call is not None:
+            found[name] = call
+    return found
+
+
+def _dense(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    """`M @ x @ Mᵀ` in torch: what a user writes who has no fast transform."""
+    if case.kind == "hartley" or case.dims != (-2, -1) or case.channels_last:
+        return None
+    n = case.shape[-1]
+    if case.kind == "wht":
+        m = torch.tensor(hadamard.matrix(n), dtype=torch.float64) / n**0.5
+    else:
+        m = torch.tensor(bases.matrix(case.kind, n, "ortho"))
+    m = m.to(x.device, x.dtype)
+    mt = m.T.contiguous()
+    return lambda: torch.matmul(torch.matmul(m, x), mt, out=out)
+
+
+def _scipy(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    if x.device.type != "cpu" or case.kind not in ("dct2", "dct3") or x.dtype == torch.bfloat16:
+        return None
+    import scipy.fft
+
+    array, kind = x.numpy(), int(case.kind[3])
+    threads = torch.get_num_threads()
+    return lambda: scipy.fft.dctn(array, kind, axes=case.dims, norm="ortho", workers=threads)
+
+
+def _torch_dct(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    covered = case.kind in ("dct2", "dct3") and case.dims == (-2, -1) and not case.channels_last
+    if not covered or x.dtype != torch.float32 or not installed("torch_dct"):
+        return None
+    import torch_dct  # pyright: ignore[reportMissingImports]
+
+    function = torch_dct.dct_2d if case.kind == "dct2" else torch_dct.idct_2d
+    return lambda: function(x, norm="ortho")
+
+
+def _fht_cpu(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    """Both axes as one line of H·W, which natural order allows; it does not scale, ours does."""
+    if (
+        not _one_line(case)
+        or x.device.type != "cpu"
+        or x.dtype not in (torch.float32, torch.float64)
+    ):
+        return None
+    if not installed("fht_cpu"):
+        return None
+    import fht_cpu  # pyright: ignore[reportMissingImports]
+
+    length = case.sizes[0] * case.sizes[1]
+    rows, target = x.view(-1, length).numpy(), out.view(-1, length).numpy()
+    return lambda: fht_cpu.fht(rows, out=target, axis=-1)
+
+
+def _one_line(case: Case) -> bool:
+    """A contiguous plane of powers of two is one line for a Walsh-Hadamard transform."""
+    powers = not any(n & (n - 1) for n in case.sizes)
+    return case.kind == "wht" and powers and case.dims == (-2, -1) and not case.channels_last
+
+
+def _hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    if not _one_line(case) or not installed("hadamard_transform"):
+        return None
+    import hadamard_transform  # pyright: ignore[reportMissingImports]
+
+    rows = x.view(-1, case.sizes[0] * case.sizes[1])
+    return lambda: hadamard_transform.hadamard_transform(rows)
+
+
+def _fast_hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    if not _one_line(case) or x.device.type != "cuda" or not installed("fast_hadamard_transform"):
+        return None
+    import fast_hadamard_transform  # pyright: ignore[reportMissingImports]
+
+    length = case.sizes[0] * case.sizes[1]
+    rows, scale = x.view(-1, length), length**-0.5
+    return lambda: fast_hadamard_transform.hadamard_transform(rows, scale)
+
+
+_PEERS: dict[str, Callable[[Case, torch.Tensor, torch.Tensor], Call | None]] = {
+    "dense matmul": _dense,
+    "scipy.fft": _scipy,
+    "torch-dct": _torch_dct,
+    "fht-cpu": _fht_cpu,
+    "hadamard-transform": _hadamard_transform,
+    "fast-hadamard-transform": _fast_hadamard_transform,
+}

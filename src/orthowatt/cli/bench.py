@@ -1,0 +1,131 @@
+"""`orthowatt bench`: measured tables of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.table import Table
+
+from ..record import dumps, write_atomic
+from .common import Common, parse, print_json, progress_console, result_console
+
+if TYPE_CHECKING:
+    from ..bench.kernels import Row as KernelRow
+    from ..bench.mechanisms import Row as MechanismRow
+
+
+@dataclass(kw_only=True)
+class Options(Common):
+    """Options of `bench`."""
+
+    what: Annotated[
+        Literal["kernels", "mechanisms"],
+        tyro.conf.Positional,
+        tyro.conf.arg(help="kernels: against a copy and peers; mechanisms: how costs grow with n"),
+    ]
+    out: Annotated[Path | None, tyro.conf.arg(help="also write the result to this JSON file")] = (
+        None
+    )
+    only: Annotated[str, tyro.conf.arg(help="only the cases whose name contains this")] = ""
+    dtypes: Annotated[
+        tuple[Literal["fp32", "bf16", "fp16", "fp64"], ...], tyro.conf.arg(help="of the kernels")
+    ] = ("fp32",)
+    seconds: Annotated[float, tyro.conf.arg(help="time spent on each case")] = 2.0
+    mebibytes: Annotated[
+        float | None, tyro.conf.arg(help="size of a tensor (default: four last-level caches)")
+    ] = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure and print; every row is the median of interleaved rounds."""
+    options = parse(
+        Options, argv, "bench",
+        "Measure the transforms on this machine, interleaved with a copy and with peers.",
+        "orthowatt bench kernels --only 'wht plane' --out kernels.json",
+    )  # fmt: skip
+    import torch
+
+    from ..bench import machine
+
+    rows = _kernels(options) if options.what == "kernels" else _mechanisms(options)
+    result = {**machine.describe(torch.device("cpu")), "rows": rows}
+    if options.out:
+        write_atomic(options.out, dumps(result, indent=1) + "\n")
+    if options.json:
+        print_json(result)
+    return 0
+
+
+def _kernels(options: Options) -> list[dict[str, Any]]:
+    import torch
+
+    from ..bench import kernels
+
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
+             "fp64": torch.float64}  # fmt: skip
+    console = progress_console(options)
+    rows = kernels.run(
+        mebibytes=options.mebibytes,
+        dtypes=tuple(names[name] for name in options.dtypes),
+        seconds=options.seconds,
+        only=options.only,
+        progress=lambda row: console.print(f"{row.case}: {row.name} {row.ratio:.2f}", markup=False),
+    )
+    if not options.json:
+        result_console().print(_kernel_table(rows))
+    return [row.to_dict() for row in rows]
+
+
+def _kernel_table(rows: list[KernelRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("case", "layout", "dtype", "call"):
+        table.add_column(name)
+    for name in ("ms", "GB/s", "× copy", "bar"):
+        table.add_column(name, justify="right")
+    last = None
+    for row in rows:
+        here = (row.case, row.layout, row.dtype)
+        shown = here if here != last else ("", "", "")
+        last = here
+        bar = "" if row.bar is None else f"{'≤' if row.ratio <= row.bar else 'over'} {row.bar:g}"
+        table.add_row(
+            *shown, row.name, f"{row.milliseconds:.2f}", f"{row.gb_per_second:.1f}",
+            f"{row.ratio:.2f}", bar, style="bold" if row.name == "orthowatt" else "",
+        )  # fmt: skip
+    return table
+
+
+def _mechanisms(options: Options) -> list[dict[str, Any]]:
+    from ..bench import mechanisms
+
+    console = progress_console(options)
+    rows, slopes = mechanisms.run(
+        seconds=options.seconds,
+        progress=lambda row: console.print(
+            f"n = {row.n}: {row.name} {row.milliseconds:.3f} ms", markup=False
+        ),
+    )
+    if not options.json:
+        result_console().print(_mechanism_table(rows))
+        for slope in slopes:
+            print(slope.describe())
+    return [row.to_dict() for row in rows] + [slope.to_dict() for slope in slopes]
+
+
+def _mechanism_table(rows: list[MechanismRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("n", justify="right")
+    table.add_column("call")
+    for name in ("ms", "ns an element", "peak extra bytes", "energy"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        extra = "—" if row.extra_bytes is None else f"{row.extra_bytes:,}"
+        joules = "—" if row.joules is None else f"{row.joules:.3g} J"
+        table.add_row(
+            str(row.n), row.name, f"{row.milliseconds:.3f}", f"{row.nanoseconds:.3f}", extra, joules
+        )
+    return table
