@@ -24,6 +24,7 @@ def made():
         data_checksum="abc",
         device="cpu-here",
         threads=1,
+        transforms="plain torch",
         epoch=3,
         model={"w": weight.contiguous(memory_format=torch.channels_last)},
         stepper={"optimizer": {"state": {0: {"step": torch.tensor(3.0)}}}, "scaler": {}},

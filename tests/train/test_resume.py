@@ -12,9 +12,12 @@ from safetensors.torch import load_file
 
 from orthowatt.data.digits import load_digits
 from orthowatt.errors import TrainingError
+from orthowatt.models.backend import transform_backend
 from orthowatt.record import NUMERICS_VERSION, RunRecord
+from orthowatt.train import runtime
 from orthowatt.train.loop import train_run
 from orthowatt.train.segments import LOST
+from orthowatt.transforms import cpu
 
 #: Everything that draws: initial weights, order, crops, flips, dropout, a random matrix.
 DRAWING = {
@@ -192,3 +195,32 @@ def test_changed_data_is_noticed(small, tmp_path, recorder):
     record = train_run(config, tmp_path / "run")
     assert record.status == "finished"
     assert record.data["shape"] == [3, 16, 16]
+
+
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_other_kernels_go_on_only_where_bits_do_not_matter(
+    small, tmp_path, recorder, monkeypatch, mode
+):
+    """A run begun with the kernels is continued where the package has none."""
+    config = small(transform="dct", determinism=mode)
+    name = ["C++ kernels, avx2"]
+    monkeypatch.setattr(runtime, "transform_backend", lambda *_: name[0])
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, tmp_path, progress=recorder(at=11))
+    assert RunRecord.load(tmp_path).settings["transforms"] == "C++ kernels, avx2"
+    name[0] = "plain torch"
+    if mode == "exact":
+        with pytest.raises(TrainingError, match=r"C\+\+ kernels, avx2.*another folder"):
+            train_run(config, tmp_path)
+        name[0] = "C++ kernels, avx2"
+        assert train_run(config, tmp_path).warnings == []
+        return
+    record = train_run(config, tmp_path)
+    assert record.settings["transforms"] == "plain torch"
+    assert "transforms begun by C++ kernels, avx2, continued by plain torch" in record.warnings
+
+
+def test_the_backend_is_told_for_what_the_run_computes():
+    told = transform_backend("wht", "cpu")
+    assert told == (cpu.reason() if cpu.library() else "plain torch")
+    assert transform_backend("random", "cpu") == transform_backend("dct", "cuda") == "plain torch"

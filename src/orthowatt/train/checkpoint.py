@@ -24,7 +24,8 @@ class Checkpoint:
     """All that the epochs after `epoch` depend on, and what the record needs of those before.
 
     No generator's state is among it: every draw is seeded by the run's seed and its place.
-    `threads` is torch's number of threads, which decides how sums on the CPU are rounded.
+    `threads` is torch's number of threads, which decides how sums on the CPU are rounded, and
+    `transforms` what computed the transforms, which decides it too.
     `energy_before` holds the windows of earlier pieces of the run in JSON form, `energy_now` those
     of the piece that wrote it, `tail_lost` whether work was done whose energy nobody wrote down.
     """
@@ -33,6 +34,7 @@ class Checkpoint:
     data_checksum: str
     device: str
     threads: int
+    transforms: str
     epoch: int
     model: dict[str, Tensor]
     stepper: dict[str, Any]

@@ -41,15 +41,33 @@ class Run:
         self.progress = progress
         self.precision = runtime.resolve_precision(config.precision, device)
         self.saved = checkpoint.load(directory, config)
+        settings = runtime.settings(config, device, self.precision)
+        notes = self._transforms_changed(settings["transforms"])
         self.tail_lost, self.energy_before = self._take_over(earlier)
         self.record = records.new(config, device, earlier.started if earlier else None)
-        self.record.settings = runtime.settings(config, device, self.precision)
+        self.record.settings, self.record.warnings = settings, notes
         self.record.resumed = earlier is not None or self.saved is not None
         self.began = False
         self.meter = EnergyMeter()
         self.clock = StepClock(device)
         self.memory = PeakMemory(device)
         self._joules: tuple[float, float | None] = (0.0, None)
+
+    def _transforms_changed(self, now: str) -> list[str]:
+        """A warning where other code than before computes the transforms.
+
+        Raises `TrainingError` where the run must repeat itself exactly; the folder stays as it is.
+        """
+        if self.saved is None or self.saved.transforms == now:
+            return []
+        before = self.saved.transforms
+        if self.config.determinism == "exact":
+            raise TrainingError(
+                f"the run in {self.directory} began with transforms by {before}, but here they "
+                f"go by {now}, which rounds otherwise; give another folder to start anew, or use "
+                "determinism=fast there"
+            )
+        return [f"transforms begun by {before}, continued by {now}"]
 
     def _take_over(self, earlier: RunRecord | None) -> tuple[bool, dict[str, Any]]:
         """Whether work was lost unmeasured, and the energy of the pieces before this one.
@@ -101,6 +119,7 @@ class Run:
             data_checksum=self.record.data["checksum"],
             device=self.record.device,
             threads=torch.get_num_threads(),
+            transforms=self.record.settings["transforms"],
             epoch=epoch,
             model=model.state_dict(),
             stepper=stepper.state_dict(),

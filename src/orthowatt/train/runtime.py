@@ -12,6 +12,7 @@ import torch
 
 from ..config import RunConfig
 from ..errors import InputError
+from ..models.backend import transform_backend
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -153,6 +154,7 @@ def settings(config: RunConfig, device: torch.device, precision: str) -> dict[st
         "device": str(device),
         "precision": precision,
         "determinism": config.determinism,
+        "transforms": transform_backend(config.transform, device.type),
         "channels_last": config.channels_last,
         "compile": config.compile,
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,
