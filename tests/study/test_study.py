@@ -130,6 +130,19 @@ def test_two_studies_do_not_mix(tmp_path, other, words):
         run(other, tmp_path, Trainer())
 
 
+@pytest.mark.parametrize(("margin", "value"), [("accuracy_margin", 0.05), ("cost_margin", 1.5)])
+def test_margins_are_declared_before_the_results(tmp_path, margin, value):
+    other = replace(STUDY, **{margin: value})
+    trainer = Trainer({("none", 0): KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        run(STUDY, tmp_path, trainer)
+    run(other, tmp_path, Trainer())  # no result was known yet
+    with pytest.raises(InputError, match=f"declared with {margin} = {value}, so it cannot become"):
+        run(STUDY, tmp_path, Trainer())
+    assert getattr(Study.load(tmp_path).config, margin) == value
+    run(replace(other, seeds=(0, 1, 2)), tmp_path, Trainer())
+
+
 def test_a_damaged_study_file_is_named(tmp_path):
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(DataError, match=r"study\.json cannot be read"):

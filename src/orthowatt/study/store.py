@@ -46,7 +46,8 @@ class Store:
         """Write `study.json`, or check that the folder already belongs to this study.
 
         More seeds or variants extend a study; another base configuration is another study, and
-        `InputError` says so instead of mixing the two in one report.
+        `InputError` says so instead of mixing the two in one report. It also refuses other
+        equivalence margins once there are records: they are declared before results are known.
         """
         path = self.directory / "study.json"
         if path.exists():
@@ -57,6 +58,8 @@ class Store:
                     f"{path} cannot be read ({error}); move it away, or give another --out"
                 ) from error
             study = merge(earlier, study, self.directory)
+            if any(self.directory.glob("runs/*/record.json")):
+                _check_margins(earlier, study, self.directory)
         write_atomic(path, dumps(study.to_dict(), indent=2) + "\n")
 
     def state(self, cell: Cell) -> CellState:
@@ -96,3 +99,14 @@ def merge(earlier: StudyConfig, now: StudyConfig, directory: Path) -> StudyConfi
             )
     seeds = tuple(sorted({*earlier.seeds, *now.seeds}))
     return replace(now, variants=tuple(variants.values()), seeds=seeds)
+
+
+def _check_margins(earlier: StudyConfig, now: StudyConfig, directory: Path) -> None:
+    for name in ("accuracy_margin", "cost_margin"):
+        before, wanted = getattr(earlier, name), getattr(now, name)
+        if before != wanted:
+            raise InputError(
+                f"{directory} holds results of the study {earlier.name!r}, declared with "
+                f"{name} = {before}, so it cannot become {wanted} now; keep it, or give another "
+                "--out"
+            )
