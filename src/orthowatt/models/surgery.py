@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import InputError, InputTypeError, check_choice
 from ..nn.layer import MapLayer, MapShape
-from . import place, site, trial
+from . import formats, place, site, trial
 
 Layer = nn.Module | Callable[..., nn.Module]
 
@@ -111,7 +111,8 @@ def insert(
     without it too, a layer whose channels the next one does not take.
 
     Raises `InputError` for unknown names (with the closest ones), modules that cannot take a
-    layer, and layers that are in the model already.
+    layer, layers that are in the model already, and layers for maps (N, C, H, W) where tokens
+    (N, L, D) or maps with the channels last pass, as in a ViT or a Swin transformer.
 
     >>> import torch
     >>> from orthowatt.nn import WHT2d
@@ -134,6 +135,7 @@ def insert(
         return Edits(model)
     made = {name: _make(name, layer, input_shape) for name, layer in layers.items()}
     shape = _run_shape(model, made.values(), input_shape)
+    formats.check(model, places, made, shape)
     shapes = trial.map_shapes(model, places, shape) if shape else {}
     finished = _finish(model, made, shapes)
     edits = Edits(model)
