@@ -131,7 +131,7 @@ def test_numbers_stand_without_javascript(page):
     text = page.words
     assert "± " in text
     assert "seeds can show" in text
-    assert "orthowatt demo --out" in text
+    assert "orthowatt study demo.toml --out" in text
     assert "Example 9000" in text
     assert "torch 2.12.0" in text
 

@@ -53,7 +53,7 @@ def test_markdown_tables_are_whole(tmp_path, demo_dir):
         assert len(lines) == 2 + 8
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
     assert "Energy was not measured" in text
-    assert "orthowatt demo --out" in text
+    assert "orthowatt study demo.toml --out" in text
 
 
 def test_markdown_escapes_what_would_break_or_run(tmp_path):

@@ -64,10 +64,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _act_audit(out: Path, console: Console) -> Audit:
     from ..audit import audit_claims
+    from ..recipes.study import demo
 
     console.rule("[bold]1 of 3  The paper's printed numbers", align="left")
     audit = audit_claims(CLAIMS)
-    write_atomic(out / "claims.json", dumps({"claims": CLAIMS}) + "\n")  # for later reports
+    # for later reports: what to audit, and which study `orthowatt demo` repeats
+    asked = {"claims": CLAIMS, "study": demo().to_dict()}
+    write_atomic(out / "claims.json", dumps(asked) + "\n")
     for finding in audit.results:
         if finding.verdict in ("implausible", "contradicted"):
             console.print(f"[bold]{finding.verdict}[/]  {finding.statement}")

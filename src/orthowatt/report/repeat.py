@@ -21,9 +21,23 @@ def command(study: StudyConfig, directory: Path) -> str:
     'orthowatt study paper.toml --out out'
     """
     out = shlex.quote(str(directory))
-    if study.name == "demo":
+    if _is_demo(study, directory):
         return f"orthowatt demo --out {out} --seeds {len(study.seeds)}"
     return f"orthowatt study {file_name(study)} --out {out}"
+
+
+def _is_demo(study: StudyConfig, directory: Path) -> bool:
+    """Whether `orthowatt demo` makes this very study: it leaves what it asks for beside the claims.
+
+    Seeds are the demo's own when they count from 0; a study that is only called "demo" is not it.
+    """
+    try:
+        asked = json.loads((directory / "claims.json").read_text(encoding="utf-8"))["study"]
+        made = StudyConfig.from_dict(asked)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    contiguous = study.seeds == tuple(range(len(study.seeds)))
+    return contiguous and dataclasses.replace(made, seeds=study.seeds) == study
 
 
 def file_name(study: StudyConfig) -> str:
@@ -71,7 +85,9 @@ def as_toml(study: StudyConfig) -> str:
 def _settings(values: dict[str, Any]) -> list[str]:
     lines = []
     for key, value in values.items():
-        if value is None:  # TOML has no null
+        if value is None and key in ("pad", "norm"):  # TOML has no null
+            lines.append(f'{key} = "none"')
+        elif value is None:
             lines.append(f"# {key} is None here, which TOML cannot say: set it from Python")
         else:
             lines.append(f"{key} = {_value(value)}")
