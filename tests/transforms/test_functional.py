@@ -324,6 +324,16 @@ def test_empty_batches(call):
         (lambda: ow.wht(torch.zeros(8, 8), order="pow3"), InputError, "did you mean 'pow2'"),
         (lambda: ow.wht(torch.zeros(8, 8), pad="zero"), InputError, "None, keep, crop"),
         (lambda: ow.dct(torch.zeros(8, 8), type=5), InputError, "must be one of 1, 2, 3, 4"),
+        (lambda: ow.dct(torch.zeros(8, 8), type=2.0), InputError, "type is 2.0"),
+        (lambda: ow.dct(torch.zeros(8, 8), type=True), InputError, "type is True"),
+        (lambda: ow.dct(torch.zeros(8, 8), None), InputTypeError, "dims is None"),
+        (lambda: ow.dct(torch.zeros(8, 8), 1.0), InputTypeError, "dims is 1.0"),
+        (lambda: ow.dct(torch.zeros(8, 8), norm=["ortho"]), InputError, "norm is "),
+        (lambda: ow.dct(torch.tensor(1.0), 0), InputError, "no dimensions"),
+        (lambda: ow.iwht(torch.zeros(8, 8), size=True), InputError, "size is True"),
+        (lambda: ow.iwht(torch.zeros(8, 8), size=4.0), InputError, "size is 4.0"),
+        (lambda: ow.hadamard_orders(32.0), InputError, "limit is 32.0"),
+        (lambda: ow.hadamard(4, dtype=torch.bool), InputError, "must hold -1"),
         (lambda: ow.dct(torch.zeros(1, 8), type=1), InputError, "at least 2"),
         (lambda: ow.iwht(torch.zeros(8, 8), size=9), InputError, "size is 9"),
         (lambda: ow.iwht(torch.zeros(8, 8), size=(8, 8, 8)), InputError, r"size is \(8, 8, 8\)"),
@@ -339,6 +349,7 @@ def test_backend_info_says_why():
     assert info.path == ("cpu" if cpu.library() else "torch")
     assert cpu.reason() in info.reason
     assert ow.backend_info(torch.zeros(4, 8), "dct1", dims=-1).path == "torch"
+    assert ow.backend_info(torch.zeros(7, 7)).path == info.path  # with a pad: 8 × 8
     with pytest.raises(InputError, match="did you mean 'dct2'"):
         ow.backend_info(torch.zeros(8, 8), "dct22")
 

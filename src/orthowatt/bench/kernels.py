@@ -81,12 +81,13 @@ def run(
     only: str = "",
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Measure every case; `mebibytes` a tensor, by default four times the last-level cache.
+    """Measure every case; `mebibytes` a tensor, by default four times the last-level cache
+    (128 MiB where its size is not known).
 
     `only` keeps the cases whose name contains it.
     """
     device = device or torch.device("cpu")
-    size = mebibytes if mebibytes is not None else 4 * machine.cache_bytes() / 2**20
+    size = mebibytes if mebibytes is not None else 4 * (machine.cache_bytes() or 2**25) / 2**20
     rows = []
     for name, n, case in cases(size, dtypes):
         if only in f"{name} {n}":

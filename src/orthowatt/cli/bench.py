@@ -27,9 +27,9 @@ class Options(Common):
         tyro.conf.Positional,
         tyro.conf.arg(help="kernels: against a copy and peers; mechanisms: how costs grow with n"),
     ]
-    out: Annotated[Path | None, tyro.conf.arg(help="also write the result to this JSON file")] = (
-        None
-    )
+    out: Annotated[
+        Path | None, tyro.conf.arg(help="also write the result here (or: --json FILE)")
+    ] = None
     only: Annotated[str, tyro.conf.arg(help="only the cases whose name contains this")] = ""
     dtypes: Annotated[
         tuple[Literal["fp32", "bf16", "fp16", "fp64"], ...], tyro.conf.arg(help="of the kernels")
@@ -43,7 +43,7 @@ class Options(Common):
 def run(argv: Sequence[str]) -> int:
     """Measure and print; every row is the median of interleaved rounds."""
     options = parse(
-        Options, argv, "bench",
+        Options, _with_file(argv), "bench",
         "Measure the transforms on this machine, interleaved with a copy and with peers.",
         "orthowatt bench kernels --only 'wht plane' --out kernels.json",
     )  # fmt: skip
@@ -58,6 +58,15 @@ def run(argv: Sequence[str]) -> int:
     if options.json:
         print_json(result)
     return 0
+
+
+def _with_file(argv: Sequence[str]) -> list[str]:
+    """`--json FILE` means `--out FILE`: the table on the terminal, the JSON in the file."""
+    words = list(argv)
+    for i, word in enumerate(words[:-1]):
+        if word == "--json" and not words[i + 1].startswith("-") and "." in words[i + 1]:
+            words[i] = "--out"
+    return words
 
 
 def _kernels(options: Options) -> list[dict[str, Any]]:

@@ -39,7 +39,12 @@ def _remembered(function: _Function) -> _Function:
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        return function(*arguments) if torch.compiler.is_compiling() else memory(*arguments)
+        if torch.compiler.is_compiling():
+            return function(*arguments)
+        try:
+            return memory(*arguments)
+        except TypeError:  # a list cannot be remembered; the function says what is wrong with it
+            return function(*arguments)
 
     return call  # type: ignore[return-value]
 
@@ -54,6 +59,8 @@ def check_dims(name: str, shape: torch.Size, norm: str | None, *dims: int) -> tu
     for dim in dims:
         if isinstance(dim, bool) or not isinstance(dim, int):
             raise InputTypeError(f"{name}: dims is {dims!r}, but must hold whole numbers")
+        if not len(shape):
+            raise InputError(f"{name}: the tensor has no dimensions; give one of at least one")
         if not -len(shape) <= dim < len(shape):
             raise InputError(
                 f"{name}: dim {dim} is out of range for a tensor of shape {tuple(shape)}; "
@@ -137,10 +144,10 @@ def check_sizes(
     own = tuple(x.shape[dim] for dim in dims)
     if size is None:
         return own
-    sizes = (size,) * len(dims) if isinstance(size, int) else tuple(size)
-    if len(sizes) != len(dims) or any(
-        not isinstance(s, int) or not 1 <= s <= n for s, n in zip(sizes, own, strict=False)
-    ):
+    sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * len(dims)
+    whole = all(isinstance(s, int) and not isinstance(s, bool) for s in sizes)
+    fits = whole and len(sizes) == len(dims)
+    if not fits or not all(1 <= s <= n for s, n in zip(sizes, own, strict=True)):
         raise InputError(
             f"{name}: size is {size!r}, but must be one number, or one a dim, from 1 up to the "
             f"spectrum's own size {own}"

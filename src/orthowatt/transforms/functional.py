@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..errors import InputError, check_choice
-from . import bases, checks, ops
+from ..errors import InputError, InputTypeError, check_choice
+from . import bases, checks, hadamard, ops
 
 Dims = int | Sequence[int]
 _PLANE = (-2, -1)
@@ -225,6 +225,11 @@ def backend_info(x: torch.Tensor, kind: str = "wht", dims: Dims = _PLANE) -> Bac
     x = checks.check_tensor("backend_info", x)
     check_choice("backend_info: kind", kind, ("wht", "hartley", *bases.BASES))
     where = checks.check_dims("backend_info", x.shape, "ortho", *_many(dims))
+    if kind == "wht":  # the sizes that a pad leads to; without one the call raises
+        sizes = list(x.shape)
+        for dim in where:
+            sizes[dim] = hadamard.padded_size(sizes[dim])
+        x = x if sizes == list(x.shape) else x.new_empty(sizes)
     return BackendInfo(*ops.backend(x, kind, where))
 
 
@@ -240,8 +245,8 @@ def _trigonometric(
     name = ("i" if inverse else "") + family
     x = checks.check_tensor(name, x)
     where = checks.check_dims(name, x.shape, norm, *_many(dims))
-    if type not in (1, 2, 3, 4):
-        check_choice(f"{name}: type", type, (1, 2, 3, 4))
+    if type not in (1, 2, 3, 4) or type.__class__ is not int:  # 2.0 and True are equal to ints
+        raise InputError(f"{name}: type is {type!r}, but must be one of 1, 2, 3, 4")
     kind = f"{family}{type}"
     if kind == "dct1" and any(x.shape[dim] < 2 for dim in where):
         raise InputError(
@@ -255,7 +260,11 @@ def _trigonometric(
 
 
 def _many(dims: Dims) -> Sequence[int]:
-    return (dims,) if isinstance(dims, int) else dims
+    if isinstance(dims, int):
+        return (dims,)
+    if isinstance(dims, (tuple, list)):
+        return dims
+    raise InputTypeError(f"dims is {dims!r}, but must be a whole number or a tuple of them")
 
 
 def _call(

@@ -34,6 +34,8 @@ def hadamard(
     """
     if isinstance(n, bool) or not isinstance(n, int):
         raise InputError(f"the order is {n!r}, but must be a whole number, such as 28")
+    if dtype in (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64):
+        raise InputError(f"dtype is {dtype}, but must hold -1; use torch.int8 or a floating type")
     if not is_order(n):
         raise InputError(f"no Hadamard matrix of order {n} can be built; {nearest(n)}")
     return torch.tensor(matrix(n), dtype=dtype, device=device)
@@ -45,6 +47,8 @@ def hadamard_orders(limit: int) -> list[int]:
     >>> hadamard_orders(32)
     [1, 2, 4, 8, 12, 16, 20, 24, 28, 32]
     """
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise InputError(f"the limit is {limit!r}, but must be a whole number, such as 256")
     return [n for n in range(1, limit + 1) if is_order(n)]
 
 
