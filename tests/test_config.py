@@ -47,11 +47,31 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         ({"dims": (0, 1)}, "one or two of 1, 2, 3"),
         ({"dims": (-1, 3)}, "one dimension twice"),
         ({"dropout": 1.0}, r"\[0.0, 1.0\)"),
+        ({"model": 3}, "model is 3, but must be a string$"),
+        ({"data": None}, "data is None, but must be a string$"),
+        ({"weights": 1}, "weights is 1, but must be a string or None$"),
+        ({"flip": 1}, "flip is 1, but must be true or false"),
+        ({"compile": "yes"}, "compile is 'yes', but must be true or false"),
+        ({"freeze": "layer1"}, "freeze is 'layer1', but must be a list of names"),
+        ({"freeze": ("layer1", 2)}, r"freeze is \('layer1', 2\), but must be a list of names"),
+        ({"dims": -1}, "dims is -1, but must be a list of whole numbers"),
+        ({"dims": (-1.0,)}, "must be a list of whole numbers"),
+        ({"dims": (True, 2)}, "must be a list of whole numbers"),
     ],
 )
 def test_bad_settings_are_answered(changes, words):
     with pytest.raises(InputError, match=words):
         RunConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("dims", "same"), [((2, 3), (-2, -1)), ((3, 1), (-1, -3)), ((1,), (-3,)), ([2, -1], (-2, -1))]
+)
+def test_axes_have_one_spelling(dims, same):
+    config = RunConfig(dims=dims)
+    assert config.dims == same
+    assert config == RunConfig(dims=same)
+    assert config.hash == RunConfig(dims=same).hash
 
 
 def test_round_trip_and_unknown_keys():

@@ -80,7 +80,11 @@ class RunConfig:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+        _check_types(self)
         _check_choices(self)
+        # one spelling of the same axes, so that they make one run
+        dims = tuple(dim - 4 if dim > 0 else dim for dim in self.dims)
+        object.__setattr__(self, "dims", dims)
         _check_numbers(self)
 
     @property
@@ -209,6 +213,30 @@ def _variant(entry: Mapping[str, Any]) -> Variant:
     changes = dict(entry.get("changes", {}))
     changes.update({k: v for k, v in entry.items() if k not in ("name", "changes")})
     return Variant(str(entry["name"]), changes)
+
+
+#: annotation -> (the types of a value, of a tuple's items, what a sentence calls them)
+_TYPES: dict[Any, tuple[tuple[type, ...], type | None, str]] = {
+    str: ((str,), None, "a string"),
+    str | None: ((str, type(None)), None, "a string or None"),
+    bool: ((bool,), None, "true or false"),
+    tuple[str, ...]: ((tuple,), str, 'a list of names, as in ("layer1",)'),
+    tuple[int, ...]: ((tuple,), int, "a list of whole numbers, as in (-2, -1)"),
+}
+
+
+def _check_types(config: RunConfig) -> None:
+    """Every field that is no number and no set of literals holds what its annotation says."""
+    for name, annotation in typing.get_type_hints(type(config)).items():
+        if annotation not in _TYPES:
+            continue
+        value = getattr(config, name)
+        types, item, words = _TYPES[annotation]
+        fits = isinstance(value, types)
+        if fits and item is not None:
+            fits = all(type(part) is item for part in value)
+        if not fits:
+            raise InputError(f"{name} is {value!r}, but must be {words}")
 
 
 def _check_choices(config: RunConfig) -> None:
