@@ -144,7 +144,8 @@ def check_sizes(
     own = tuple(x.shape[dim] for dim in dims)
     if size is None:
         return own
-    sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * len(dims)
+    many = isinstance(size, (tuple, list))
+    sizes: tuple[Any, ...] = tuple(size) if many else (size,) * len(dims)  # type: ignore[arg-type]
     whole = all(isinstance(s, int) and not isinstance(s, bool) for s in sizes)
     fits = whole and len(sizes) == len(dims)
     if not fits or not all(1 <= s <= n for s, n in zip(sizes, own, strict=True)):
