@@ -9,7 +9,20 @@ from torch import nn
 
 import orthowatt as ow
 from orthowatt.errors import InputError, InputTypeError
-from orthowatt.nn import properties
+from orthowatt.nn import properties, structure
+
+
+class Cube(nn.Module):
+    """Increasing, so it has an inverse."""
+
+    def forward(self, x):
+        return x**3 + 0.1 * x
+
+
+class Square(nn.Module):
+    def forward(self, x):
+        return x**2
+
 
 ORTHOGONAL = [
     ow.nn.WHT2d(),
@@ -122,8 +135,62 @@ def test_large_maps_go_axis_by_axis():
     found = ow.diagnose(ow.nn.WHT2d(), (1, 112, 56))
     assert found.orthogonal
     assert len(found.singular_values) == 112 * 56
-    with pytest.raises(InputError, match=r"Hartley2d on maps of 1×112×112 .* smaller size"):
-        ow.diagnose(ow.nn.Hartley2d(), 112)
+    with pytest.raises(InputError, match=r"Conv2d on maps of 1×112×112 .* smaller size"):
+        ow.diagnose(nn.Conv2d(1, 1, 3), (1, 112, 112))
+
+
+@pytest.mark.parametrize("size", [56, 112, 224])
+@pytest.mark.parametrize(
+    "layer", [ow.nn.Hartley2d(), ow.nn.FFTRealImag2d(), ow.nn.FFTRealImag2d(packed=False)]
+)
+def test_the_fourier_family_is_orthogonal_at_the_papers_sizes(layer, size):
+    found = ow.diagnose(layer, (1, size, size))
+    assert found.orthogonal
+    assert found.invertible
+    assert len(found.singular_values) == size * size
+    assert found.compaction > found.compaction_before
+    assert found.energy_kept == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [56, 112, 224])
+def test_the_magnitude_loses_half_at_the_papers_sizes(size):
+    found = ow.diagnose(ow.nn.FFTMagnitude2d(), (1, size, size))
+    kept = (size * size + 4) // 2  # one of each pair k, -k, and the four that are their own
+    assert found.singular_values[:kept] == pytest.approx(1)
+    assert not found.singular_values[kept:].any()
+    assert found.phase_lost
+    assert found.invertible is False
+
+
+@pytest.mark.parametrize("norm", ["ortho", None])
+@pytest.mark.parametrize("dims", [(-2, -1), (-1, -3), (-3,)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ow.nn.Hartley2d,
+        ow.nn.FFTRealImag2d,
+        lambda dims, norm: ow.nn.FFTRealImag2d(dims, norm=norm, packed=False),
+        ow.nn.FFTMagnitude2d,
+        lambda dims, norm: ow.nn.FFTMagnitude2d(dims, norm=norm, log=True),
+    ],
+)
+def test_structure_agrees_with_the_dense_jacobian(make, dims, norm):
+    layer, shape = make(dims, norm=norm).double(), (5, 4, 6)
+    sizes = tuple(n if dim in dims else 1 for dim, n in zip((-3, -2, -1), shape, strict=True))
+    x = properties.markov_maps(shape, seed=1, count=1)
+    plane = x[:, : sizes[0], : sizes[1], : sizes[2]]
+    dense = properties._dense_values(properties._jacobian(layer, plane))
+    assert structure.singular_values(layer, x) == pytest.approx(dense, abs=1e-9)
+
+
+def test_an_inverse_that_nothing_disproves_is_not_known():
+    smooth = ow.diagnose(nn.Softplus(), (1, 6, 6))  # strictly increasing: it has an inverse
+    assert smooth.invertible is None
+    assert "invertible not known" in str(smooth)
+    assert json.loads(json.dumps(smooth.to_dict()))["invertible"] is None
+    assert ow.diagnose(Cube(), (1, 6, 6)).invertible is None
+    assert ow.diagnose(nn.ReLU(), (1, 6, 6)).invertible is False
+    assert ow.diagnose(Square(), (1, 6, 6)).invertible is False
 
 
 def test_it_changes_nothing_and_can_be_written_down():

@@ -22,17 +22,23 @@ class Diagnosis:
 
     `singular_values` (descending) are those of the layer on its transformed axes, or of its
     Jacobian at a sample where it is not linear; all 1 means orthogonal. `phase_lost`: a map and
-    its circular shift give one result. On sample maps: `energy_kept` is ‖y‖² / ‖x‖²,
-    `compaction` the share of the energy in the largest tenth of the coefficients,
-    `channel_correlation` the mean |correlation| between channels (None with one channel); the
-    fields ending in `_before` state the same of the input.
+    its circular shift give one result. `invertible` of a layer that is not linear is False where
+    two maps were found to give one result, and else None: not known. On sample maps:
+    `energy_kept` is ‖y‖² / ‖x‖², `compaction` the share of the energy in the largest tenth of the
+    coefficients, `channel_correlation` the mean |correlation| between channels (None with one
+    channel); the fields ending in `_before` state the same of the input.
+
+    >>> from orthowatt.nn import FFTMagnitude2d
+    >>> found = diagnose(FFTMagnitude2d(), 56)
+    >>> found.linear, found.phase_lost, found.invertible, round(found.energy_kept, 6)
+    (False, True, False, 1.0)
     """
 
     layer: str
     shape: MapShape
     linear: bool
     orthogonal: bool
-    invertible: bool
+    invertible: bool | None
     phase_lost: bool
     smallest: float
     largest: float
@@ -52,7 +58,7 @@ class Diagnosis:
         def share(value: float | None) -> str:
             return "–" if value is None else f"{value:.3f}"
 
-        yes = {True: "yes", False: "no"}
+        yes = {True: "yes", False: "no", None: "not known"}
         shape = "×".join(str(size) for size in self.shape)
         return "\n".join(
             [
@@ -106,13 +112,15 @@ def diagnose(
     values = properties.singular_values(layer, shape, x[:1], linear)
     smallest, largest = float(values[-1]), float(values[0])
     lost = properties.loses_phase(layer, x)
-    kept = smallest > 1e-9 * largest and not lost and not properties.is_even(layer, x)
+    invertible: bool | None = smallest > 1e-9 * largest
+    if not linear:  # a Jacobian at one sample proves neither
+        invertible = False if lost or properties.collides(layer, x) else None
     return Diagnosis(
         layer=repr(layer).splitlines()[0].rstrip("("),
         shape=shape,
         linear=linear,
         orthogonal=linear and bool(np.abs(values - 1).max() < 1e-9),
-        invertible=kept,
+        invertible=invertible,
         phase_lost=lost,
         smallest=smallest,
         largest=largest,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from . import structure
 from .layer import MapLayer, MapShape
 
 #: Dense matrices up to this many inputs or outputs: an SVD of it takes some seconds.
@@ -32,6 +33,8 @@ def singular_values(layer: nn.Module, shape: MapShape, x: torch.Tensor, linear: 
             axis.dims = (dim,)
             values = np.outer(values, _dense_values(_matrix(axis, _only(shape, (dim,))))).ravel()
         return np.sort(values)[::-1]
+    if (known := structure.singular_values(layer, x)) is not None:
+        return known
     if isinstance(layer, MapLayer) and not list(layer.parameters()):
         shape = _only(shape, layer.dims)  # one copy of the layer serves the other axes
         x = x[:, : shape[0], : shape[1], : shape[2]]
@@ -86,9 +89,10 @@ def loses_phase(layer: nn.Module, x: torch.Tensor) -> bool:
     return not _near(shifted, x) and _near(layer(shifted), layer(x))
 
 
-def is_even(layer: nn.Module, x: torch.Tensor) -> bool:
-    """Whether x and -x give one result."""
-    return _near(layer(-x), layer(x))
+def collides(layer: nn.Module, x: torch.Tensor) -> bool:
+    """Whether x gives one result with -x or with its positive part: so the layer has no inverse."""
+    y = layer(x)
+    return any(not _near(other, x) and _near(layer(other), y) for other in (-x, x.relu()))
 
 
 def _near(a: torch.Tensor, b: torch.Tensor) -> bool:

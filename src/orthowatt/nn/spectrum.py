@@ -45,6 +45,11 @@ def unpack(y: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
     return torch.where(side == 0, y, (y - side * mirror(y, dims)) * _HALF)
 
 
+def half(h: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
+    """Whether an index is the one kept of its pair {k, -k}, or is its own; broadcasts to h."""
+    return _side(h, dims) >= 0
+
+
 def _side(h: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
     """+1 on one half of the spectrum, -1 on its mirror image, 0 where k = -k; broadcasts to h.
 
