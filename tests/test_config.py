@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,11 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
 def test_bad_settings_are_answered(changes, words):
     with pytest.raises(InputError, match=words):
         RunConfig(**changes)
+
+
+def test_a_path_is_a_string():
+    config = RunConfig(weights=Path("w.pth"), data_root=Path("/d"))  # type: ignore[arg-type]
+    assert config == RunConfig(weights="w.pth", data_root="/d")
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,54 @@ def test_measure_passes_the_exit_code_on(tmp_path):
     assert (tmp_path / "m.csv").read_text().count("\n") == 2
 
 
+def test_measure_prints_its_json_after_the_commands_output():
+    child = [sys.executable, "-c", "print('{of the child}')"]
+    done = run("measure", "--json", "--quiet", "--", *child)
+    first, rest = done.stdout.split("\n", 1)
+    assert first == "{of the child}"
+    assert json.loads(rest)["returncode"] == 0
+    assert done.stderr == ""
+
+
+def test_quiet_keeps_the_result_of_measure():
+    done = run("measure", "--quiet", "--", sys.executable, "-c", "")
+    assert done.stdout == ""
+    assert done.stderr.startswith("energy ")
+
+
+def test_measure_says_where_its_json_goes(capsys):
+    with pytest.raises(SystemExit):
+        main(["measure", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "the command's own output comes first and the JSON object is the last thing" in text
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--out", "x", "--help"],
+        ["demo", "--out", "x", "-h"],
+        ["no-such", "--help"],
+        ["--epochs", "--help"],
+    ],
+)
+def test_help_of_run_is_shown_wherever_it_is_asked_for(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", *argv])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    positional = text.split("positional arguments")[1].split(" options ")[0]
+    assert "RECIPE|FILE" in positional
+    assert "comes first" in positional
+    assert "(required)" in positional
+
+
+def test_help_of_run_shows_the_named_recipes_values(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "paper", "--help"])
+    assert "(default: 224)" in capsys.readouterr().out
+
+
 def test_the_audit_tests_itself(capsys):
     assert main(["audit", "--self-test"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -171,6 +219,26 @@ def test_one_run_from_the_command_line(tmp_path, capsys):
     assert record["config"]["transform"] == "dct"
     energy = record["energy"]["run"]["energy"]
     assert (energy["joules"] is None) == (energy["status"] == "unknown")
+
+
+def test_quiet_keeps_the_result_of_run(tmp_path, capsys):
+    out = tmp_path / "r"
+    assert main(["run", "demo", "--epochs", "0", "--out", str(out), "--quiet"]) == 0
+    streams = capsys.readouterr()
+    assert streams.out.startswith("test accuracy 0.")
+    assert streams.out.endswith(f"record: {out / 'record.json'}\n")
+    assert streams.err == ""
+
+
+def test_the_demo_leaves_what_it_asks_for(tmp_path):
+    from rich.console import Console
+
+    from orthowatt.cli.demo import _act_audit
+    from orthowatt.recipes.study import demo
+    from orthowatt.report.repeat import command
+
+    _act_audit(tmp_path, Console(quiet=True))
+    assert command(demo(seeds=5), tmp_path) == f"orthowatt demo --out {tmp_path} --seeds 5"
 
 
 STUDY = """

@@ -22,11 +22,14 @@ class Options(Common):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command, print its energy on stderr, return its exit code."""
+    """Run the command, print its energy on stderr (JSON: on stdout), return its exit code."""
     split = list(argv).index("--") if "--" in argv else len(argv)
     options = parse(
         Options, argv[:split], "measure",
-        "Run a command and print the energy that it cost; its exit code is passed on.",
+        "Run a command and print the energy that it cost; its exit code is passed on. The "
+        "command's stdout stays its own and the result goes to stderr; with --json the result "
+        "goes to stdout instead, where the command's own output comes first and the JSON object "
+        "is the last thing.",
         "orthowatt measure -- python train.py",
     )  # fmt: skip
     command = list(argv[split + 1 :])
@@ -41,6 +44,6 @@ def run(argv: Sequence[str]) -> int:
         append_csv(options.csv, result)
     if options.json:
         print_json(result.to_dict())
-    elif not options.quiet:
+    else:
         print(format_measurement(result), file=sys.stderr)
     return result.returncode

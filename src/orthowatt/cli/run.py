@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from ..config import RunConfig
-from ..errors import DataError, InputError, closest
+from ..errors import DataError, InputError, OrthowattError, closest
 from .common import Common, parse, print_json, progress_console
 
 
@@ -25,7 +25,11 @@ class Options(Common):
     recipe: Annotated[
         str,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="RECIPE|FILE", help="a recipe's name, or a .toml or .json file"),
+        tyro.conf.arg(
+            metavar="RECIPE|FILE",
+            help="comes first: a recipe's name, or a .toml or .json file",
+            help_behavior_hint="(required)",
+        ),
     ]
     config: RunConfig
     out: Annotated[Path | None, tyro.conf.arg(help="the run's folder; the same folder goes on")] = (
@@ -37,11 +41,12 @@ class Options(Common):
 
 def run(argv: Sequence[str]) -> int:
     """Train, or with `--plan` say what would be trained."""
-    recipe = next((word for word in argv if not word.startswith("-")), "demo")
     if "--help" in argv or "-h" in argv:
-        base = load(recipe) if recipe != "demo" else load("demo")
+        recipe, base = _for_help(argv)
+        argv = ["--help"]
     else:
-        base = load(_positional(argv))
+        recipe = _positional(argv)
+        base = load(recipe)
     options = parse(
         Options, argv, "run",
         "Train one configuration: a recipe or a file, with any setting changed on the way.",
@@ -73,6 +78,16 @@ def load(name: str) -> RunConfig:
     return RunConfig.from_dict(values)
 
 
+def _for_help(argv: Sequence[str]) -> tuple[str, RunConfig]:
+    """The recipe whose values the help shows as defaults: the named one, else the demo's."""
+    if argv[0].startswith("-"):
+        return "demo", load("demo")
+    try:
+        return argv[0], load(argv[0])
+    except (OrthowattError, OSError):
+        return "demo", load("demo")
+
+
 def _positional(argv: Sequence[str]) -> str:
     """The recipe must come first, for the other options start from its values."""
     if not argv or argv[0].startswith("-"):
@@ -102,7 +117,7 @@ def _train(options: Options) -> int:
     record = train_run(options.config, options.out, progress=progress, variant=options.variant)
     if options.json:
         print_json(record.to_dict())
-    elif not options.quiet:
+    else:
         accuracy = record.metric("test_accuracy")
         energy = record.energy_of("run")
         joules = energy.get("joules")
