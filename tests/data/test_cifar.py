@@ -22,8 +22,6 @@ from orthowatt.data import cifar
 from orthowatt.data.sources import load
 from orthowatt.errors import DataError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 def _batch(count: int, seed: int) -> bytes:
     generator = np.random.default_rng(seed)
@@ -167,17 +165,18 @@ def test_the_official_sums_are_torchvisions(kind, peer):
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory):
+def official(dev_data, tmp_path_factory):
     """A folder that holds the official CIFAR-100, or a skip that says why not."""
-    place = Path(os.environ.get("ORTHOWATT_DEV_DATA") or REPOSITORY.parent / "shared" / "data")
-    if (place / "cifar-100-python").is_dir():
-        return place
-    if not (place / "unpack.py").is_file():
-        pytest.skip("no development data: set ORTHOWATT_DEV_DATA to a folder with CIFAR-100")
+    if (dev_data / "cifar-100-python").is_dir():
+        return dev_data
+    if not (dev_data / "unpack.py").is_file():
+        pytest.skip(f"{dev_data} holds neither cifar-100-python nor unpack.py to make it with")
     if find_spec("pyarrow") is None:
         pytest.skip("unpacking the development data needs pyarrow")
     dest = tmp_path_factory.mktemp("cifar100")
-    subprocess.run([sys.executable, place / "unpack.py", dest, "cifar100"], check=True, timeout=200)
+    subprocess.run(
+        [sys.executable, dev_data / "unpack.py", dest, "cifar100"], check=True, timeout=200
+    )
     return dest
 
 
