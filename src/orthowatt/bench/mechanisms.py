@@ -137,7 +137,7 @@ def allocated(call: Callable[[], object]) -> int:
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         call()
-    events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
+    events: Any = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
     now = peak = 0
     for event in sorted(events, key=lambda e: e.start_ns()):
         if event.name() == "[memory]":

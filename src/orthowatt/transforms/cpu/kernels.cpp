@@ -50,7 +50,7 @@ template <class T> int64_t units_of(const orthowatt_call& c) {
 template <class T> size_t work_of(const orthowatt_call& c) {
     constexpr int64_t lanes = kLanes<T>;
     const int64_t points = c.n1 * c.n2, longest = c.n1 > c.n2 ? c.n1 : c.n2;
-    const int64_t axis = 3 * longest + 8, plane = (points + lanes - 1) / lanes;
+    const int64_t axis = 5 * longest + 8, plane = (points + lanes - 1) / lanes;
     switch (frame_of<T>(c)) {
         case Frame::line: return size_t(plane) * kBytes;
         // middle, mirrored middle, then rows in and out, or the finished plane

@@ -17,12 +17,15 @@ template <class T> struct Dense {
 
 constexpr int kMaxLevels = 32;
 
-// Types II (analysis) and III (synthesis); sine transforms run as cosine transforms with
-// alternating signs and reversed coefficients.
+// Types II (analysis) and III (synthesis) by halving: a level of size s folds into two transforms
+// of size s / 2, the second of values scaled by `cosines`; the smallest size is two dense products.
+// Sine transforms run as cosine transforms with alternating signs and reversed coefficients.
 template <class T> struct TrigTable {
     int n, analysis, sine, levels;
-    Dense<T> level[kMaxLevels];  // the odd coefficients of each folding
-    Dense<T> base;
+    const T* cosines[kMaxLevels];    // 2 cos(π(2i + 1) / 2s), s / 2 of them; null for a level
+    Dense<T> large_odd[kMaxLevels];  // too large for that, whose odd coefficients are dense
+    Dense<T> even, odd;              // of the smallest size
+    const T* weights;              // of the coefficients
 };
 
 template <class T> struct HartleyTable {

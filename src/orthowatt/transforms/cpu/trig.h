@@ -36,60 +36,92 @@ template <class T> struct TrigAxis {
     static constexpr bool kMirrors = false;
     const TrigTable<T>* table;
 
-    ptrdiff_t work_size() const { return 3 * table->n; }
-
     template <class In, class Out> void operator()(In in, In, Out out, V* work) const {
-        if (table->analysis) analyse(in, out, work);
-        else synthesise(in, out, work);
-    }
-
-    // DCT-II: sums go on to the next level, differences give the odd coefficients.
-    template <class In, class Out> void analyse(In in, Out out, V* a) const {
-        const int n = table->n;
-        const bool flip = table->sine;
-        for (int i = 0; i < n; i++) a[i] = flip && i & 1 ? -in.get(i) : in.get(i);
-        const auto put = [&](ptrdiff_t k, V v) { out.put(flip ? n - 1 - k : k, v); };
-        int size = n, stride = 1;
-        for (int l = 0; l < table->levels; l++) {
-            const Dense<T>& level = table->level[l];
-            fold(a, size);
-            dense(level, a + (size + 1) / 2, [&](int j, V v) { put((2 * j + 1) * stride, v); });
-            size = (size + 1) / 2;
-            stride *= 2;
+        const TrigTable<T>& t = *table;
+        const int n = t.n;
+        V *a = work, *y = work + n;
+        if (t.analysis) {
+            for (int i = 0; i < n; i++) a[i] = t.sine && i & 1 ? -in.get(i) : in.get(i);
+            analyse(t, 0, n, a, y, 1);
+            for (int k = 0; k < n; k++) out.put(t.sine ? n - 1 - k : k, y[k] * t.weights[k]);
+        } else {
+            for (int k = 0; k < n; k++) y[k] = in.get(t.sine ? n - 1 - k : k) * t.weights[k];
+            synthesise(t, 0, n, y, 1, a, work + 2 * n);
+            for (int i = 0; i < n; i++) out.put(i, t.sine && i & 1 ? -a[i] : a[i]);
         }
-        dense(table->base, a, [&](int j, V v) { put(j * stride, v); });
     }
 
-    // DCT-III, the transposed flow: from the even coefficients outwards.
-    template <class In, class Out> void synthesise(In in, Out out, V* a) const {
-        const int n = table->n;
-        const bool flip = table->sine;
-        V *x = a + n, *odd = x + n;
-        const auto get = [&](ptrdiff_t k) { return in.get(flip ? n - 1 - k : k); };
-        int stride = 1 << table->levels;
-        for (int j = 0; j < table->base.cols; j++) x[j] = get(ptrdiff_t(j) * stride);
-        dense(table->base, x, [&](int i, V v) { a[i] = v; });
-        for (int l = table->levels - 1; l >= 0; l--) {
-            const Dense<T>& level = table->level[l];
-            stride /= 2;
-            const int half = level.cols, size = (n + stride - 1) / stride;
-            for (int j = 0; j < half; j++) x[j] = get((2 * j + 1) * ptrdiff_t(stride));
-            dense(level, x, [&](int i, V v) { odd[i] = v; });
-            for (int i = 0; i < half; i++) {
-                const V e = a[i], o = odd[i];
-                a[i] = e + o;
-                a[size - 1 - i] = e - o;
-            }
-        }
-        for (int i = 0; i < n; i++) out.put(i, flip && i & 1 ? -a[i] : a[i]);
-    }
-
-    // a[i] + a[n-1-i] to the front, a[i] - a[n-1-i] to the back (in reversed order).
-    static void fold(V* a, int n) {
-        for (int i = 0; i < n / 2; i++) {
+    // DCT-II of a (overwritten) into y, `stride` apart. Sums have the even coefficients. With
+    // θ = π(2i + 1) / 2n and d the differences, 2 cos θ · cos (2k + 1)θ = cos 2kθ + cos (2k + 2)θ:
+    // the transform z of 2 cos θ · d is y_k + y_(k-1), so the odd ones are alternating sums of z.
+    // (Kok 1997, "Fast algorithm for computing discrete cosine transform".)
+    static void analyse(const TrigTable<T>& t, int level, int n, V* a, V* y, ptrdiff_t stride) {
+        const int half = n / 2, up = n - half;
+        for (int i = 0; i < half; i++) {
             const V front = a[i], back = a[n - 1 - i];
             a[i] = front + back;
-            a[n - 1 - i] = front - back;
+            a[n - 1 - i] = front - back;  // in reversed order, which changes every second sign of z
+        }
+        if (level == t.levels) {
+            dense(t.even, a, [&](int j, V v) { y[2 * j * stride] = v; });
+            dense(t.odd, a + up, [&](int j, V v) { y[(2 * j + 1) * stride] = v; });
+            return;
+        }
+        analyse(t, level + 1, half, a, y, 2 * stride);
+        const T* cosines = t.cosines[level];
+        if (!cosines) {
+            dense(t.large_odd[level], a + half, [&](int j, V v) { y[(2 * j + 1) * stride] = v; });
+            return;
+        }
+        for (int i = 0; i < half; i++) a[n - 1 - i] *= cosines[i];
+        analyse(t, level + 1, half, a + half, y + stride, 2 * stride);
+        V sum = y[stride] * T(0.5);
+        y[stride] = sum;
+        for (int k = 1; k < half; k++) {
+            V& z = y[(2 * k + 1) * stride];
+            sum = sum + z;
+            z = k & 1 ? -sum : sum;
+        }
+    }
+
+    // DCT-III of y, `stride` apart (overwritten), into a: every step above, transposed.
+    static void synthesise(const TrigTable<T>& t, int level, int n, V* y, ptrdiff_t stride, V* a,
+                           V* work) {
+        const int half = n / 2, up = n - half;
+        V *even = work, *odd = work + up;
+        if (level == t.levels) {
+            for (int j = 0; j < up; j++) even[j] = y[2 * j * stride];
+            for (int j = 0; j < half; j++) odd[j] = y[(2 * j + 1) * stride];
+            V* sums = odd + half;
+            dense(t.even, even, [&](int i, V v) { sums[i] = v; });
+            if (up > half) a[half] = sums[half];
+            dense(t.odd, odd, [&](int i, V v) {
+                a[i] = sums[i] + v;
+                a[n - 1 - i] = sums[i] - v;
+            });
+            return;
+        }
+        synthesise(t, level + 1, half, y, 2 * stride, even, work + n);
+        const T* cosines = t.cosines[level];
+        if (!cosines) {
+            V* x = work + n;
+            for (int j = 0; j < half; j++) x[j] = y[(2 * j + 1) * stride];
+            dense(t.large_odd[level], x, [&](int i, V v) { odd[i] = v; });
+        } else {
+            V sum = {};
+            for (int k = half - 1; k > 0; k--) {
+                V& x = y[(2 * k + 1) * stride];
+                sum = x - sum;
+                x = sum;
+            }
+            y[stride] = (y[stride] - sum) * T(0.5);
+            synthesise(t, level + 1, half, y + stride, 2 * stride, odd, work + n);
+            for (int i = 0; i < half; i++) odd[i] *= cosines[i];
+        }
+        for (int i = 0; i < half; i++) {
+            const V e = even[i], o = odd[i];
+            a[i] = e + o;
+            a[n - 1 - i] = e - o;
         }
     }
 };
@@ -99,8 +131,6 @@ template <class T> struct HartleyAxis {
     using V = typename Lanes<T>::V;
     static constexpr bool kMirrors = true;
     const HartleyTable<T>* table;
-
-    ptrdiff_t work_size() const { return 2 * table->n + 8; }
 
     template <class In, class Out> void operator()(In even, In odd, Out out, V* work) const {
         const int n = table->n, half = n / 2;

@@ -214,8 +214,6 @@ template <class T> struct WhtAxis {
     int m;
     T scale;
 
-    ptrdiff_t work_size() const { return n; }
-
     template <class In, class Out> void operator()(In in, In, Out out, V* work) const {
         const V one = V{} + T(1), last = V{} + scale;
         if (m == 1) return sylvester(n, in, out, last, work);
