@@ -1,5 +1,7 @@
 """Mechanisms: what a layer adds by shape, exact orders beside powers of two, the lost phase."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -72,10 +74,49 @@ def test_the_witness_is_a_hadamard_matrix():
     assert abs(np.linalg.det(h.astype(float))) == pytest.approx(28.0**14, rel=1e-9)
 
 
-def test_padding_grows_the_map():
+def test_padding_grows_the_map_only_over_height_and_width():
+    """No source states the axes; over 256 and 1024 channels nothing is padded."""
     found = finding("mechanism-in-place")
-    assert found.verdict == "contradicted"
+    assert found.verdict == "inconclusive"
+    assert "over the channels (256, 1,024: powers of two) nothing is padded" in found.reason
     assert found.workings[0].value == pytest.approx((64 / 56) ** 2)
+    assert any("axes of the WHT" in text for text in PAPER.unknown)
+    sites = tuple(dataclasses.replace(site, channels=300) for site in PAPER.sites)
+    other = audit_claims(dataclasses.replace(PAPER, sites=sites)).get("mechanism-in-place")
+    assert "over the channels" not in other.reason
+
+
+def removing(macs_removed, saving="saving-wht-early-late"):
+    context = dataclasses.replace(PAPER.context, macs_removed=macs_removed)
+    audit = audit_claims(dataclasses.replace(PAPER, context=context))
+    return audit.get("mechanism-additions"), audit.get(saving)
+
+
+def test_what_is_removed_comes_from_the_claims():
+    assert PAPER.context.macs_removed == 0
+    mechanism, saving = removing(None)  # a file that does not say so
+    assert (mechanism.verdict, saving.verdict) == ("inconclusive", "inconclusive")
+    assert "macs_removed" in mechanism.reason
+    assert "macs_removed" in saving.reason
+    mechanism, saving = removing(1e6)  # less than the least that is added
+    assert (mechanism.verdict, saving.verdict) == ("contradicted", "implausible")
+    mechanism, saving = removing(2e9)  # half of the pass: possible, but not 99.8 %
+    assert (mechanism.verdict, saving.verdict) == ("inconclusive", "implausible")
+    assert "as much as is claimed" in saving.reason
+    less = removing(2e9, "saving-wht")[1]  # less, but by no stated figure
+    assert less.verdict == "not measurable here"
+
+
+def test_the_phase_is_judged_by_what_is_computed(monkeypatch):
+    monkeypatch.setattr(np.fft, "fft2", lambda plane: plane)  # a "magnitude" that moves along
+    assert finding("fft-phase").verdict == "contradicted"
+
+
+def test_the_claims_on_lowest_energy_and_failing_ffts_are_judged():
+    assert finding("saving-wht").verdict == "implausible"
+    failing = finding("accuracy-fft-failure")
+    assert failing.verdict == "not measurable here"
+    assert all(working.value > 0 for working in failing.workings)
 
 
 def test_the_magnitude_loses_the_phase():

@@ -37,7 +37,7 @@ def test_details_show_the_arithmetic_once():
 def test_rows_for_tables():
     rows = audit_rows(AUDIT)
     assert len(rows) == len(AUDIT.results)
-    assert rows[9][:2] == ("energy-none", "implausible")
+    assert ("energy-none", "implausible") in [row[:2] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,11 @@ NEEDS_VALUES = ("accuracy", "difference", "swing", "energy")
 
 @dataclass(frozen=True)
 class Context:
-    """The conditions under which the claims were made; None where no source states one."""
+    """The conditions under which the claims were made; None where no source states one.
+
+    `macs_removed` are the multiply-accumulates of a forward pass of one image that the layer at
+    the sites replaces: 0 where the layer is inserted only, None where that is not stated.
+    """
 
     model: str | None = None
     pretrained: bool | None = None
@@ -55,6 +59,7 @@ class Context:
     method: str | None = None
     per: str | None = None
     macs_per_image: float | None = None
+    macs_removed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -281,8 +286,9 @@ def _check_type(where: str, f: dataclasses.Field, value: Any) -> None:
         right = len(value) == 2 and all(_is_number(item) for item in value)
         right = right and value[0] <= value[1]
     if right and annotation in ("int", "float"):
-        right = value > 0
-        said += " above 0"
+        zero = f.name == "macs_removed"  # a layer may well replace nothing
+        right = value >= 0 if zero else value > 0
+        said += " of at least 0" if zero else " above 0"
     if not right:
         shown = list(value) if isinstance(value, tuple) else value
         raise InputError(f"{where} has {f.name} = {shown!r}, but it must be {said}")

@@ -15,7 +15,7 @@ from .floor import (
     macs_of,
     ordinary_run,
 )
-from .mechanisms import added_work
+from .mechanisms import NOT_STATED, added_work, net_work
 from .slips import read_slips
 from .workings import Explanation, Finding, Verdict, Working, duration, figure
 
@@ -186,10 +186,20 @@ def judge_ratio(claim: Claim, claims: ClaimSet) -> Finding:
     if shares is None:
         reason = "What the change adds or removes is not stated, so nothing can be counted."
         return _finding(claim, "inconclusive", reason, ("H15",), tuple(workings))
-    reason = (
-        f"The layer is inserted and removes nothing: it adds {figure(shares, '%')} of work, so "
-        "the energy should stay the same or rise by a few per cent, not fall."
-    )
+    net = net_work(claims, shares)
+    if net is None:
+        return _finding(claim, "inconclusive", NOT_STATED, ("H15",), tuple(workings))
+    if claims.context.macs_removed:
+        left = f"The work of a forward pass changes by {figure(net[0], '%')} at least"
+        if net[0] < 0 and (claimed is None or claimed >= 1 + net[0]):
+            reason = f"{left}; what of it the energy follows takes measured runs."
+            return _finding(claim, "not measurable here", reason, ("H15",), tuple(workings))
+        reason = f"{left}, so the energy should not fall by as much as is claimed."
+    else:
+        reason = (
+            f"The layer is inserted and removes nothing: it adds {figure(shares, '%')} of work, "
+            "so the energy should stay the same or rise by a few per cent, not fall."
+        )
     run = _run_of(claim, claims)
     found = () if isinstance(run, str) or claimed is None else _explanations(claim, claims, run)
     return _finding(claim, "implausible", reason, ("H15",), tuple(workings), found)

@@ -14,6 +14,9 @@ from .workings import Finding, Verdict, Working, figure
 #: Exact Hadamard orders that contradict a need for powers of two: 28 · 2^k.
 WITNESS_ORDERS = (28, 56, 112, 224)
 
+#: A relative change of the magnitude below this is rounding.
+PHASE_CHANGE = 1e-9
+
 Judged = tuple[Verdict, str, tuple[Working, ...], tuple[str, ...]]
 
 
@@ -114,11 +117,45 @@ def _adds_work(claim: Claim, claims: ClaimSet) -> Judged:
     if shares is None:
         reason = "The network or the places of the layer are not stated, so nothing can be counted."
         return "inconclusive", reason, (), ("H15",)
-    reason = (
-        "The layer is inserted and no convolution is removed, so it replaces no multiplication: "
-        f"it adds {figure(shares, '%')} to the work of a forward pass."
-    )
-    return "contradicted", reason, tuple(workings), ("H15",)
+    net = net_work(claims, shares)
+    if net is None:
+        return "inconclusive", NOT_STATED, tuple(workings), ("H15",)
+    workings += _removed(claims)
+    added = figure(shares, "%")
+    if not claims.context.macs_removed:
+        reason = (
+            "The layer is inserted and no convolution is removed, so it replaces no "
+            f"multiplication: it adds {added} to the work of a forward pass."
+        )
+        return "contradicted", reason, tuple(workings), ("H15",)
+    removed = figure(shares[0] - net[0], "%")
+    reason = f"The layer adds {added} to the work of a forward pass and removes {removed} of it"
+    if net[0] > 0:
+        return "contradicted", f"{reason}: it adds work.", tuple(workings), ("H15",)
+    reason += "; whether that saves energy takes a measurement."
+    return "inconclusive", reason, tuple(workings), ("H15",)
+
+
+#: Why nothing follows from what a layer adds alone.
+NOT_STATED = (
+    "What the layer replaces is not stated (`macs_removed` in [context], 0 where it is inserted "
+    "only), so what it adds says nothing on the whole."
+)
+
+
+def net_work(claims: ClaimSet, shares: tuple[float, float]) -> tuple[float, float] | None:
+    """`shares` of added work less what is removed; None where what is removed is not stated."""
+    macs, removed = macs_of(claims.context), claims.context.macs_removed
+    if macs is None or removed is None:
+        return None
+    return shares[0] - removed / macs, shares[1] - removed / macs
+
+
+def _removed(claims: ClaimSet) -> list[Working]:
+    removed = claims.context.macs_removed
+    if not removed:
+        return []
+    return [Working("removed with what the layers replace", removed, "MAC", "as stated")]
 
 
 def _power_of_two(claim: Claim, claims: ClaimSet) -> Judged:
@@ -172,15 +209,21 @@ def _in_place(claim: Claim, claims: ClaimSet) -> Judged:
         reason = "No size needs padding, so only a measured peak of memory can judge this."
         return "not measurable here", reason, (), ("H16",)
     reason = (
-        "At powers of two the maps do not fit in their own memory: "
+        "Over height and width, at powers of two, the maps do not fit in their own memory: "
         + " and ".join(
             f"{site.size} × {site.size} padded to {site.padded} × {site.padded} holds "
             f"{figure((site.padded / site.size) ** 2)} times the elements"
             for site in grown
         )
-        + "."
     )
-    return "contradicted", reason, workings, ("H16", "H18")
+    channels = sorted({site.channels for site in grown})
+    if all(n & (n - 1) == 0 for n in channels):
+        reason += (
+            f"; over the channels ({', '.join(f'{n:,}' for n in channels)}: powers of two) "
+            "nothing is padded and nothing grows"
+        )
+    reason += ". Which axes are transformed is not stated, so it stays open."
+    return "inconclusive", reason, workings, ("H16", "H18")
 
 
 def _phase(claim: Claim, claims: ClaimSet) -> Judged:
@@ -189,17 +232,20 @@ def _phase(claim: Claim, claims: ClaimSet) -> Judged:
     moved = np.roll(image, (3, 1), axis=(0, 1))
     spectra = [np.abs(np.fft.fft2(plane)) for plane in (image, moved)]
     change = float(np.linalg.norm(spectra[0] - spectra[1]) / np.linalg.norm(spectra[0]))
-    distinct = (size * size + (4 if size % 2 == 0 else 1)) // 2
+    distinct = len(np.unique(spectra[0].round(9)))
     workings = (
         Working("change of the magnitude when the image is shifted", change, "",
                 f"relative, random {size} × {size} plane, shifted by (3, 1)"),
         Working("distinct magnitudes", float(distinct), "",
-                f"of {size * size:,} real values: a real plane's spectrum is symmetric"),
+                f"counted, of {size * size:,} real values: a real plane's spectrum is symmetric"),
     )  # fmt: skip
+    if change > PHASE_CHANGE or distinct == size * size:
+        reason = f"The magnitude of a shifted plane differs by {figure(change, '%')}: no such loss."
+        return "contradicted", reason, workings, ("H18",)
     reason = (
-        "The magnitude of a shifted plane is that of the plane itself, and about half of its "
-        "values repeat the other half: where a feature lies is lost, and no later layer can "
-        "restore it."
+        "The magnitude of a shifted plane is that of the plane itself, and only "
+        f"{figure(distinct / size**2, '%')} of its values are distinct: where a feature lies is "
+        "lost, and no later layer can restore it."
     )
     return "reproduced", reason, workings, ("H18",)
 
