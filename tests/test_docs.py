@@ -19,3 +19,11 @@ MODULES = sorted(
 def test_docstring_examples(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OrthowattError", "RunConfig", "RunRecord", "StudyConfig", "Variant", "run_study"],
+)
+def test_what_users_meet_first_has_an_example(name):
+    assert ">>> " in getattr(orthowatt, name).__doc__

@@ -37,6 +37,13 @@ class RunConfig:
 
     Two runs with equal configuration on one device repeat each other. A value that is not allowed
     raises `InputError`, which names the setting, what was given and what is allowed.
+
+    >>> config = RunConfig(transform="wht", position="early", epochs=3)
+    >>> config.replace(seed=1).variant_hash == config.variant_hash
+    True
+    >>> RunConfig(epochs=-1)
+    Traceback (most recent call last):
+    orthowatt.errors.InputError: epochs is -1, but must lie in [0, inf)
     """
 
     model: str = "orthowatt_resnet8"  # orthowatt_resnet8, orthowatt_resnet50 or any timm name
@@ -132,7 +139,11 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of a study: a name and the settings in which it differs from the base run."""
+    """One row of a study: a name and the settings in which it differs from the base run.
+
+    >>> Variant("wht early", {"transform": "wht", "position": "early"}).changes["position"]
+    'early'
+    """
 
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -144,6 +155,12 @@ class StudyConfig:
 
     `baseline` names the variant that the others are compared with. `accuracy_margin` is a
     fraction and `cost_margin` a ratio: both are the equivalence margins, declared beforehand.
+    Raises `InputError` for variants or seeds that are not distinct, and margins out of range.
+
+    >>> variants = (Variant("none"), Variant("wht", {"transform": "wht"}))
+    >>> study = StudyConfig("two", RunConfig(epochs=3), variants, seeds=(0, 1))
+    >>> study.run("wht", 1) == RunConfig(epochs=3, transform="wht", seed=1)
+    True
     """
 
     name: str

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 
 class OrthowattError(Exception):
-    """Base of every error that orthowatt raises on purpose; its text is one sentence for a user."""
+    """Base of every error that orthowatt raises on purpose; its text is one sentence for a user.
+
+    >>> try:
+    ...     check_choice("order", "pow3", ["exact", "pow2"])
+    ... except OrthowattError as error:
+    ...     print(error)
+    order is 'pow3', but must be one of exact, pow2 (did you mean 'pow2'?)
+    """
 
 
 class InputError(OrthowattError, ValueError):

@@ -31,6 +31,14 @@ class RunRecord:
     `train_seconds`, `step_seconds`, `macs`, `added_macs_dense`, `logit_shift`); a number that was
     not measured is None. `energy` maps a window's name (`run`, `train`, `eval`) to
     `{"energy": …, "parts": {scope: …}}`, each `…` an `Energy` in JSON form.
+
+    >>> record = RunRecord(RunConfig(transform="wht"), metrics={"test_accuracy": 0.975})
+    >>> record.metric("test_accuracy"), record.metric("train_seconds")
+    (0.975, None)
+    >>> record.energy_of("train")["reason"]
+    "no window 'train' was recorded"
+    >>> RunRecord.from_dict(record.to_dict()) == record
+    True
     """
 
     config: RunConfig

@@ -31,7 +31,7 @@ class Options(Common):
             help_behavior_hint="(required)",
         ),
     ]
-    config: RunConfig
+    config: Annotated[RunConfig, tyro.conf.arg(help="everything that decides the run's result")]
     out: Annotated[Path | None, tyro.conf.arg(help="the run's folder; the same folder goes on")] = (
         None
     )

@@ -51,7 +51,17 @@ def run_study(
     Errors: `InputError` when the directory holds another study; `TrainingError` when every run
     that was tried failed.
 
-    Example: `run_study(StudyConfig("two", RunConfig(), (Variant("none"),)), "out")`.
+    >>> import tempfile
+    >>> from orthowatt.config import Variant
+    >>> def train(config: RunConfig, directory: Path, variant: str) -> RunRecord:
+    ...     record = RunRecord(config, variant=variant, metrics={"test_accuracy": 0.9})
+    ...     record.save(directory)
+    ...     return record
+    >>> study = StudyConfig("one", RunConfig(), (Variant("none"),), seeds=(0, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     records = run_study(study, folder, run=train, slug="cpu-here")
+    >>> sorted(record.config.seed for record in records)
+    [0, 1]
     """
     directory = Path(directory)
     run = run or run_in_subprocess
