@@ -2,6 +2,8 @@
 
 import functools
 import math
+import subprocess
+import sys
 
 import pytest
 import timm
@@ -12,6 +14,7 @@ import orthowatt as ow
 from orthowatt import config
 from orthowatt.errors import DataError, InputError
 from orthowatt.models import positions
+from orthowatt.models.cost import count
 from orthowatt.models.zoo import build, freeze, insert_transform, paper_resnet50
 
 SITES = {
@@ -246,9 +249,36 @@ def test_both_are_registered_with_timm():
     assert (model.fc.out_features, model.drop_rate, small.fc.out_features) == (9, 0.5, 7)
 
 
+@pytest.mark.parametrize("first", ["ow.insert", "ow.models"])
+def test_using_orthowatt_registers_with_timm(first):
+    code = (
+        f"import orthowatt as ow; {first}; import timm; "
+        "print(*timm.list_models('orthowatt_*', include_tags=False))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["orthowatt_resnet8", "orthowatt_resnet18", "orthowatt_resnet50"]
+
+
+def test_resnet18_keeps_small_photos_large():
+    """The usual ResNet-18 for CIFAR: 11.2 M parameters, 0.56 GMAC, stages on 32 to 4 pixels."""
+    model = timm.create_model("orthowatt_resnet18", num_classes=100, drop_rate=0.2)
+    found = count(model, (3, 32, 32))
+    assert found.parameters == 11_220_132
+    assert found.macs == pytest.approx(0.556e9, rel=0.01)
+    edits = insert_transform(model, "wht", "early+late", image_size=32)
+    assert [site.shape for site in edits] == [(64, 32, 32), (256, 8, 8)]
+    features = timm.create_model("resnet18", num_classes=100)
+    assert set(model.state_dict()) == set(features.state_dict())
+    assert model.drop_rate == 0.2
+    spread = float(model.conv1.weight.detach().std())
+    assert spread == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.1)
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 100)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"name": "orthowatt_resnet18", "pretrained": True}, "resnet18 has no pretrained"),
         ({"name": "resnet51"}, "timm has no model 'resnet51'; did you mean .*'resnet50'"),
         ({"name": "orthowatt_resnet8", "pretrained": True}, "no pretrained weights"),
         ({"name": "resnet8_none"}, "timm has no model"),

@@ -27,6 +27,11 @@ def test_the_paper_is_as_the_paper_says():
     assert config.freeze == ()
 
 
+def test_scratch32_works_on_the_photos_at_their_own_size():
+    config = scratch32()
+    assert (config.model, config.image_size) == ("orthowatt_resnet18", 32)
+
+
 def test_scratch32_starts_from_nothing():
     assert not scratch32().pretrained
     assert scratch32().weights is None

@@ -1,14 +1,16 @@
 """Models with transforms in them: surgery on any model, the paper's networks, what they cost.
 
-Names are loaded when first used, for timm and torchvision take seconds to import. Using
-`orthowatt.models.paper_resnet50`, or `import orthowatt.models.zoo`, registers "orthowatt_resnet50"
-and "orthowatt_resnet8" with timm.
+Importing this package, as `orthowatt.models` and `orthowatt.insert` do when first used, registers
+"orthowatt_resnet50", "orthowatt_resnet18" and "orthowatt_resnet8" with timm; the other names are
+loaded when first used.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from . import zoo as zoo  # registers its models with timm
 
 if TYPE_CHECKING:
     from .cost import Cost as Cost

@@ -1,4 +1,4 @@
-"""The networks of the paper and of the studies, built by name; two of them are timm's as well."""
+"""The networks of the paper and of the studies, built by name; timm makes them by name as well."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .positions import insert_transform
 
 __all__ = ["build", "freeze", "insert_transform", "paper_resnet50"]
 
-OWN = ("orthowatt_resnet50", "orthowatt_resnet8")
+OWN = ("orthowatt_resnet50", "orthowatt_resnet18", "orthowatt_resnet8")
 #: timm's name of the weights that `pretrained=True` takes, where its own default is another.
 _PRETRAINED = {"resnet50": "resnet50.tv_in1k"}
 
@@ -31,23 +31,24 @@ def build(
     weights: str | None = None,
     dropout: float = 0.0,
 ) -> nn.Module:
-    """A timm model by name, or "orthowatt_resnet50" (the paper's) or "orthowatt_resnet8" (small).
+    """A timm model by name, or one of "orthowatt_resnet50" (the paper's), "…18" and "…8" (small).
 
-    orthowatt_resnet8 has four stages of one basic block on maps of 16, 32, 64 and 128 channels, at
-    16×16, 8×8, 4×4 and 2×2 for images of 32×32. `weights` is a file (safetensors or pth) and goes
-    before `pretrained`; a head of another size is replaced. Initial weights are drawn from torch's
-    global generator, as timm's are. Raises `InputError` for an unknown name, `DataError` where
-    weights cannot be had.
+    orthowatt_resnet18 is ResNet-18 for images of 32×32: its stem, a 3×3 convolution without stride
+    or pooling, keeps the size, so its stages work on 32, 16, 8 and 4 pixels. orthowatt_resnet8 has
+    four stages of one basic block on maps of 16, 32, 64 and 128 channels, at 16×16, 8×8, 4×4 and
+    2×2 for images of 32×32. `weights` is a file (safetensors or pth) and goes before `pretrained`;
+    a head of another size is replaced. Initial weights are drawn from torch's global generator, as
+    timm's are. Raises `InputError` for an unknown name, `DataError` where weights cannot be had.
 
     >>> import torch
     >>> build("orthowatt_resnet8", num_classes=10, in_chans=1)(torch.zeros(2, 1, 32, 32)).shape
     torch.Size([2, 10])
     """
     fetch = pretrained and weights is None
-    if name == "orthowatt_resnet8":
+    if name in _SMALL:
         if fetch:
-            raise InputError("orthowatt_resnet8 has no pretrained weights; set pretrained=False")
-        model = _resnet8(num_classes, in_chans, dropout)
+            raise InputError(f"{name} has no pretrained weights; set pretrained=False")
+        model = _SMALL[name](num_classes, in_chans, dropout)
     else:
         known = "resnet50" if name == "orthowatt_resnet50" else name
         model = _timm(known, fetch, num_classes, in_chans, dropout)
@@ -165,6 +166,23 @@ def _resnet8(num_classes: int, in_chans: int, dropout: float) -> ResNet:
     return model
 
 
+def _resnet18(num_classes: int, in_chans: int, dropout: float) -> ResNet:
+    model = ResNet(
+        BasicBlock,  # pyright: ignore[reportArgumentType]  (timm annotates the instance)
+        (2, 2, 2, 2), num_classes=num_classes, in_chans=in_chans, drop_rate=dropout,
+    )  # fmt: skip
+    # As usual for CIFAR: the stem of ImageNet would leave 8×8 of 32×32 pixels to the first stage.
+    model.conv1 = nn.Conv2d(in_chans, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    for info, reduction in zip(model.feature_info, (1, 1, 2, 4, 8), strict=True):
+        info["reduction"] = reduction
+    return model
+
+
+_SMALL = {"orthowatt_resnet8": _resnet8, "orthowatt_resnet18": _resnet18}
+
+
 @register_model
 def orthowatt_resnet50(
     pretrained: bool = False,
@@ -199,5 +217,23 @@ def orthowatt_resnet8(
     """timm.create_model("orthowatt_resnet8"): the small network of the studies."""
     return build(
         "orthowatt_resnet8", num_classes=num_classes, in_chans=in_chans, pretrained=pretrained,
+        dropout=drop_rate,
+    )  # fmt: skip
+
+
+@register_model
+def orthowatt_resnet18(
+    pretrained: bool = False,
+    *,
+    num_classes: int = 1000,
+    in_chans: int = 3,
+    drop_rate: float = 0.0,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: Any = None,
+    cache_dir: Any = None,
+) -> nn.Module:
+    """timm.create_model("orthowatt_resnet18"): ResNet-18 with a stem for images of 32×32."""
+    return build(
+        "orthowatt_resnet18", num_classes=num_classes, in_chans=in_chans, pretrained=pretrained,
         dropout=drop_rate,
     )  # fmt: skip

@@ -81,17 +81,16 @@ def scratch32(**changes: Any) -> RunConfig:
 
     SGD with momentum 0.9, rising to 0.1 and falling again (one-cycle), 60 epochs in batches of
     128; crops out of four reflected pixels, flips, label smoothing 0.1. `l2` is 2.5e-4: λ‖w‖² in
-    the loss, which is what torch calls a weight decay of 5e-4, on weights alone. timm's ResNet-18
-    divides the size by four before its first stage, which leaves too little of 32 pixels: the
-    photos are enlarged to 64, so that its four stages work on 16, 8, 4 and 2 pixels.
+    the loss, which is what torch calls a weight decay of 5e-4, on weights alone. The network is
+    `orthowatt_resnet18`, whose stem keeps the size: the stages work on 32, 16, 8 and 4 pixels.
 
     >>> scratch32().pretrained, scratch32(epochs=30).epochs
     (False, 30)
     """
     return RunConfig(
-        model="resnet18",
+        model="orthowatt_resnet18",
         data="cifar100",
-        image_size=64,
+        image_size=32,
         crop_padding=0.125,
         flip=True,
         epochs=60,
