@@ -48,7 +48,17 @@ class Site:
 
 @dataclass
 class Edits:
-    """What one `insert` changed in a model, and the way back."""
+    """What one `insert` changed in a model, and the way back.
+
+    >>> from orthowatt.nn import DCT2d
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    >>> edits = insert(model, {"1": DCT2d}, input_shape=(3, 16, 16))
+    >>> [(entry.path, entry.shape) for entry in edits]
+    [('1.orthowatt_after', (4, 14, 14))]
+    >>> edits.undo()
+    >>> list(model[1].children())
+    []
+    """
 
     model: nn.Module = field(repr=False)
     sites: list[Site] = field(default_factory=list)

@@ -20,6 +20,18 @@ class MapLayer(nn.Module):
     `dims` are those axes, counted from the end: (-2, -1) is (H, W), (-1, -3) is (W, C), (-3,) the
     channels; 1, 2, 3 of (N, C, H, W) are accepted and kept in that form. `map_shape` is the
     (C, H, W) of the maps that reach the layer, None until it is known; `insert` fills it in.
+
+    A layer of one's own states its `kind`, its `forward`, and what it keeps:
+
+    >>> class Negative2d(MapLayer):
+    ...     kind = "negative"
+    ...
+    ...     def forward(self, x):
+    ...         self.check_map(x)
+    ...         return -x
+    >>> layer = Negative2d(dims=(2, 3))
+    >>> layer, layer.orthogonality((3, 8, 8))
+    (Negative2d(dims=(-2, -1) [H, W], norm='ortho', orthogonal), (True, ''))
     """
 
     kind: ClassVar[str] = ""

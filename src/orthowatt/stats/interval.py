@@ -16,6 +16,9 @@ class Interval:
     """A mean with its 95 % t interval over `n` values; `missing` values were unknown.
 
     `low` and `high` are None below two values: one value has no spread to judge from.
+
+    >>> mean_interval([0.61, None])
+    Interval(mean=0.61, low=None, high=None, n=1, missing=1)
     """
 
     mean: float | None

@@ -22,6 +22,10 @@ class Power:
     """A paired, two-sided t test: `n` pairs show a true `effect` with probability `power`.
 
     `effect` and `spread` (the standard deviation of the paired differences) share one unit.
+
+    >>> found = power(spread=0.02, n=5)
+    >>> found.n, found.power, round(found.effect, 4)
+    (5, 0.8, 0.0336)
     """
 
     n: int
