@@ -31,8 +31,8 @@ template <class T, class Entry> Dense<T> make(int rows, int cols, Entry&& entry)
 }
 
 // Halving saves the larger part of a dense product, but adds its roundings up along the
-// coefficients: to this size they stay within 1e-6 in fp32.
-constexpr int kHalveAbove = 16, kHalveUpTo = 128;
+// coefficients: to this size they stay below half a unit of fp16.
+constexpr int kHalveAbove = 16, kHalveUpTo = 64;
 
 template <class T>
 void fill(TrigTable<T>& t, int n, bool analysis, bool is_sine, const double* weights) {
