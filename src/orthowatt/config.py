@@ -46,7 +46,7 @@ class RunConfig:
     orthowatt.errors.InputError: epochs is -1, but must lie in [0, inf)
     """
 
-    model: str = "orthowatt_resnet8"  # orthowatt_resnet8, orthowatt_resnet50 or any timm name
+    model: str = "orthowatt_resnet8"  # orthowatt_resnet8, -18, -50 or any timm name
     transform: Transform = "none"  # what is inserted
     position: Position = "early+late"  # where: see `orthowatt list`
     layer: Literal["bare", "filter"] = "bare"  # the transform alone, or T⁻¹(v ⊙ T x), v learned
