@@ -32,9 +32,10 @@ template <class T> Frame frame_of(const orthowatt_call& c) {
     const bool sylvester = two->kind == orthowatt::kWht && two->m == 1 && (!one || one->m == 1);
     if (sylvester && c.n1 * c.n2 >= lanes) return Frame::line;
     if (!one || c.n1 < lanes || c.n2 < lanes) return Frame::rows;
-    // Planes of uneven width waste lanes one at a time, and none when each is a lane.
-    const bool uneven = c.n1 % lanes || c.n2 % lanes;
-    return uneven && c.outer >= lanes && c.n1 * c.n2 <= kLanePlane ? Frame::rows : Frame::plane;
+    // Planes of uneven width waste lanes one at a time, and none when each is a lane. (At 64 the
+    // sixteen planes would lie a power of two apart and share a few lines of the cache.)
+    const bool as_lanes = c.n1 % lanes || c.n2 % lanes;
+    return as_lanes && c.outer >= lanes && c.n1 * c.n2 <= kLanePlane ? Frame::rows : Frame::plane;
 }
 
 template <class T> int64_t units_of(const orthowatt_call& c) {
