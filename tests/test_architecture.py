@@ -14,7 +14,8 @@ SOURCE = Path(ow.__file__).parent
 #: part -> the parts that it may import (itself is always allowed)
 ALLOWED = {
     "errors": set(),
-    "config": {"errors"},
+    "config_checks": {"errors"},
+    "config": {"errors", "config_checks"},
     "record": {"errors", "config"},
     "transforms": {"errors"},
     "nn": {"errors", "transforms"},

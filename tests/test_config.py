@@ -23,18 +23,19 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         "transform": "dct", "position": "early", "layer": "filter", "dims": (-1, -3), "order": "pow2",
         "pad": "keep", "norm": None, "freeze": ("conv1",), "optimizer": "sgd", "schedule": "constant",
         "precision": "bf16", "determinism": "exact", "weights": "w.pth", "data_root": "/d",
-        "model": "resnet18", "data": "cifar10", "device": "cpu",
+        "model": "resnet18", "data": "cifar10", "device": "cpu", "train_sizes": (16,),
+        "train_on": "train+validation", "budget_joules": 5.0, "target_accuracy": 0.5,
     }  # fmt: skip
     value = getattr(RunConfig(), field)
     if field not in other:
-        value = (
-            not value
-            if isinstance(value, bool)
-            else value + (1 if isinstance(value, int) else 0.05)
-        )
-    changed = RunConfig().replace(**{field: other.get(field, value)})
-    excluded = field in ("data_root", "device")
-    assert (changed.hash == RunConfig().hash) is excluded
+        if isinstance(value, bool):
+            value = not value
+        else:
+            value += 1 if isinstance(value, int) else 0.05
+    base = RunConfig(optimizer="sgd") if field == "nesterov" else RunConfig()
+    changed = base.replace(**{field: other.get(field, value)})
+    excluded = field in ("data_root", "device", "checkpoint_steps", "checkpoint_seconds")
+    assert (changed.hash == base.hash) is excluded
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,14 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         ({"dims": -1}, "dims is -1, but must be a list of whole numbers"),
         ({"dims": (-1.0,)}, "must be a list of whole numbers"),
         ({"dims": (True, 2)}, "must be a list of whole numbers"),
+        ({"train_sizes": (2, 32)}, r"each must lie in \[8, 4096\]"),
+        ({"train_sizes": 16}, "must be a list of whole numbers"),
+        ({"budget_joules": 0}, r"budget_joules is 0, but must lie in \(0.0, inf\)"),
+        ({"target_accuracy": 0.5, "validation": 0.0}, "no validation images are held out"),
+        ({"target_accuracy": 0.5, "train_on": "train+validation"}, "no validation images"),
+        ({"nesterov": True}, "belongs to optimizer=sgd"),
+        ({"flip": True, "alternate_flip": True}, "choose one of them"),
+        ({"ema": 1.0}, r"ema is 1.0, but must lie in \[0.0, 1.0\)"),
     ],
 )
 def test_bad_settings_are_answered(changes, words):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .errors import InputError, check_choice, closest
+from .config_checks import check_choices, check_numbers, check_together, check_types
+from .errors import InputError, closest
 
 TRANSFORMS = (
     "none", "identity", "random", "wht", "dct", "dst", "hartley", "fft", "fft-realimag",
@@ -29,6 +28,11 @@ Position = Literal["input", "early", "late", "early+late", "final"]
 def _unhashed(default: Any) -> Any:
     """A field that says where or how a run is done, not what its result is."""
     return field(default=default, metadata={"hashed": False})
+
+
+def _later(default: Any) -> Any:
+    """A field that came after runs had been made: at its default it leaves their hash as it was."""
+    return field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)
@@ -62,29 +66,40 @@ class RunConfig:
     data: str = "digits"  # digits, cifar10, cifar100, imagefolder:PATH or table:FILE.csv
     data_root: str | None = _unhashed(None)  # where the files lie
     image_size: int = 32  # pixels a side that the network sees
+    train_sizes: tuple[int, ...] = _later(())  # training goes through these, then image_size
     validation: float = 0.1  # part of train that is held out
+    train_on: Literal["train", "train+validation"] = _later("train")  # both: a final run
     crop_padding: float = 0.0  # random crops from an image padded by this part of its side
     flip: bool = False  # random horizontal flips
+    alternate_flip: bool = _later(False)  # mirror each image in every second epoch instead
     split_seed: int = 0  # which images are held out
     epochs: int = 5  # passes over the training images
     batch_size: int = 64  # images a step
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3  # the highest of the schedule
     momentum: float = 0.9  # of sgd; the others have their own
+    nesterov: bool = _later(False)  # of sgd
     l2: float = 0.0  # λ of λ‖w‖² in the loss (Keras's sense)
     weight_decay: float = 0.0  # decoupled decay, times the learning rate
     schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"  # of the learning rate
     warmup: float = 0.0  # part of the steps in which the rate rises
     label_smoothing: float = 0.0  # part of each label spread over all classes
+    ema: float = _later(0.0)  # score the moving average of the weights: its decay a step
+    mirror_test: bool = _later(False)  # beside the plain test score, that with mirror images
+    budget_joules: float | None = _later(None)  # stop training before the run costs more
+    target_accuracy: float | None = _later(None)  # stop once validation reaches it
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # of the forward pass
     channels_last: bool = True  # memory layout of the maps
     compile: bool = False  # torch.compile
+    sync_bn: bool = _later(False)  # several GPUs: batch statistics over all of them
     determinism: Literal["exact", "fast"] = "fast"  # exact: bit-identical when repeated
     seed: int = 0  # of initialisation, order and augmentation
     device: str = _unhashed("auto")  # auto, cpu, cuda or cuda:N
+    checkpoint_steps: int = _unhashed(0)  # also write a checkpoint every N steps; 0: by time
+    checkpoint_seconds: float = _unhashed(120.0)  # the time between two inside an epoch
 
     def __post_init__(self) -> None:
-        for name in ("dims", "freeze"):
+        for name in ("dims", "freeze", "train_sizes"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -92,12 +107,13 @@ class RunConfig:
             value = getattr(self, name)
             if isinstance(value, os.PathLike):
                 object.__setattr__(self, name, os.fspath(value))
-        _check_types(self)
-        _check_choices(self)
+        check_types(self)
+        check_choices(self)
         # one spelling of the same axes, so that they make one run
         dims = tuple(dim - 4 if dim > 0 else dim for dim in self.dims)
         object.__setattr__(self, "dims", dims)
-        _check_numbers(self)
+        check_numbers(self)
+        check_together(self)
 
     @property
     def hash(self) -> str:
@@ -107,6 +123,12 @@ class RunConfig:
         True
         """
         return _digest(_hashed_fields(self))
+
+    @staticmethod
+    def unhashed() -> tuple[str, ...]:
+        """The settings that say where or how a run is done, and play no part in `hash`."""
+        fields = dataclasses.fields(RunConfig)
+        return tuple(f.name for f in fields if not f.metadata.get("hashed", True))
 
     @property
     def variant_hash(self) -> str:
@@ -237,97 +259,11 @@ def _variant(entry: Mapping[str, Any]) -> Variant:
     return Variant(str(entry["name"]), changes)
 
 
-#: annotation -> (the types of a value, of a tuple's items, what a sentence calls them)
-_TYPES: dict[Any, tuple[tuple[type, ...], type | None, str]] = {
-    str: ((str,), None, "a string"),
-    str | None: ((str, type(None)), None, "a string or None"),
-    bool: ((bool,), None, "true or false"),
-    tuple[str, ...]: ((tuple,), str, 'a list of names, as in ("layer1",)'),
-    tuple[int, ...]: ((tuple,), int, "a list of whole numbers, as in (-2, -1)"),
-}
-
-
-def _check_types(config: RunConfig) -> None:
-    """Every field that is no number and no set of literals holds what its annotation says."""
-    for name, annotation in typing.get_type_hints(type(config)).items():
-        if annotation not in _TYPES:
-            continue
-        value = getattr(config, name)
-        types, item, words = _TYPES[annotation]
-        fits = isinstance(value, types)
-        if fits and item is not None:
-            fits = all(type(part) is item for part in value)
-        if not fits:
-            raise InputError(f"{name} is {value!r}, but must be {words}")
-
-
-def _check_choices(config: RunConfig) -> None:
-    """Every field whose annotation is a set of literals holds one of them."""
-    for name, annotation in typing.get_type_hints(type(config)).items():
-        allowed = _literals(annotation)
-        if allowed:
-            check_choice(name, getattr(config, name), allowed)
-    if not 1 <= len(config.dims) <= 2 or any(
-        dim not in (-3, -2, -1, 1, 2, 3) for dim in config.dims
-    ):
-        raise InputError(
-            f"dims is {config.dims}, but must be one or two of 1, 2, 3 (C, H, W of an NCHW map) "
-            "or -3, -2, -1: (-2, -1) is (H, W), (-1, -3) is (W, C), (-3,) is the channels"
-        )
-    if len({dim % 4 for dim in config.dims}) != len(config.dims):
-        raise InputError(f"dims is {config.dims}, but names one dimension twice")
-
-
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    if typing.get_origin(annotation) is Literal:
-        return typing.get_args(annotation)
-    found: list[Any] = []
-    for part in typing.get_args(annotation):
-        if typing.get_origin(part) is Literal:
-            found.extend(typing.get_args(part))
-        elif part is type(None) and found:
-            found.append(None)
-    return tuple(found)
-
-
-_RANGES = {
-    # field: (lowest, highest, lowest allowed, highest allowed)
-    "dropout": (0.0, 1.0, True, False),
-    "image_size": (8, 4096, True, True),
-    "validation": (0.0, 0.9, True, True),
-    "crop_padding": (0.0, 0.5, True, True),
-    "epochs": (0, math.inf, True, False),
-    "batch_size": (1, math.inf, True, False),
-    "learning_rate": (0.0, math.inf, False, False),
-    "momentum": (0.0, 1.0, True, False),
-    "l2": (0.0, math.inf, True, False),
-    "weight_decay": (0.0, math.inf, True, False),
-    "warmup": (0.0, 1.0, True, False),
-    "label_smoothing": (0.0, 1.0, True, False),
-    "seed": (0, 2**63, True, False),
-    "split_seed": (0, 2**63, True, False),
-}
-_INTEGERS = ("image_size", "epochs", "batch_size", "seed", "split_seed")
-
-
-def _check_numbers(config: RunConfig) -> None:
-    for name, (low, high, low_in, high_in) in _RANGES.items():
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"{name} is {value!r}, but must be a number")
-        if name in _INTEGERS and not isinstance(value, int):
-            raise InputError(f"{name} is {value!r}, but must be a whole number")
-        above = value >= low if low_in else value > low
-        below = value <= high if high_in else value < high
-        if not (above and below):  # NaN fails both
-            bounds = f"{'[' if low_in else '('}{low}, {high}{']' if high_in else ')'}"
-            raise InputError(f"{name} is {value!r}, but must lie in {bounds}")
-
-
 def _hashed_fields(config: RunConfig) -> dict[str, Any]:
     values = config.to_dict()
     for f in dataclasses.fields(config):
-        if not f.metadata.get("hashed", True):
+        unchanged = f.metadata.get("later", False) and getattr(config, f.name) == f.default
+        if unchanged or not f.metadata.get("hashed", True):
             del values[f.name]
     return values
 

@@ -35,7 +35,7 @@ def earlier(directory: Path, config: RunConfig) -> RunRecord | None:
         differing = [
             f"{key} {before[key]!r} → {now[key]!r}"
             for key in now
-            if before[key] != now[key] and key not in ("device", "data_root")
+            if before[key] != now[key] and key not in RunConfig.unhashed()
         ]
         raise InputError(
             f"{directory} holds the run of another configuration ({', '.join(differing[:4])}); "
