@@ -14,7 +14,7 @@ from sensor_fakes import Powercap
 
 from orthowatt.energy import EnergyMeter
 from orthowatt.energy.counter import GAP
-from orthowatt.energy.rapl import RESET, Unwrapper, open_rapl
+from orthowatt.energy.rapl import RESET, SLEPT, Unwrapper, open_rapl
 
 
 @given(
@@ -49,6 +49,18 @@ def test_a_step_back_that_no_wrap_explains_is_a_reset():
     counter.add(50_000.0, 0.0)
     counter.add(10.0, 1.0)
     assert (counter.breaks, counter.break_reason, counter.joules) == (1, RESET, 0.0)
+
+
+def test_a_suspended_machine_is_a_break_and_not_a_wrap():
+    """After the suspension the counter stands where a wrap of plausible power could have put it."""
+    counter = Unwrapper(range_joules=262143.0, cap_watts=250.0)
+    counter.add(260_000.0, 0.0, asleep=10.0)
+    counter.add(260_100.0, 1.0, asleep=10.0001)  # two clocks read one after the other
+    assert (counter.breaks, counter.joules) == (0, 100.0)
+    counter.add(5.0, 60.0, asleep=700.0)
+    assert (counter.breaks, counter.break_reason, counter.joules) == (1, SLEPT, 100.0)
+    counter.add(25.0, 61.0, asleep=700.0)
+    assert (counter.breaks, counter.joules) == (1, 120.0)
 
 
 def test_domains_of_a_two_socket_server(powercap):
@@ -86,6 +98,60 @@ def test_a_package_that_appears_twice_counts_once(powercap):
     assert list(open_rapl(powercap.root).counters) == ["cpu-package:0"]
     powercap.set("intel-rapl:1", 107)
     assert list(open_rapl(powercap.root).counters) == ["cpu-package:0", "cpu-package:1"]
+
+
+def test_everything_inside_a_mirrored_package_is_left_out_and_said(powercap):
+    for number in (0, 1):
+        powercap.add(f"intel-rapl:{number}", f"package-{number}", joules=100)
+        powercap.add(f"intel-rapl:{number}:0", "core", joules=40 + number)
+        powercap.add(f"intel-rapl:{number}:1", "dram", joules=7)
+    found = open_rapl(powercap.root)
+    assert set(found.counters) == {"cpu-package:0", "cpu-core:0", "dram:0"}
+    assert found.twins == {
+        "cpu-package:1": "cpu-package:0",
+        "cpu-core:1": "cpu-core:0",
+        "dram:1": "dram:0",
+    }
+    assert "counter of cpu-package:0" in found.skipped["cpu-package:1"].sentence
+    with EnergyMeter(scope="cpu", powercap_root=powercap.root) as meter:
+        with meter.window("run") as window:
+            time.sleep(0.02)
+            for number in (0, 1):
+                powercap.set(f"intel-rapl:{number}", 103)
+                powercap.set(f"intel-rapl:{number}:1", 8)
+        assert (window.energy.joules, window.total.joules) == pytest.approx((3, 4))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags"), [("AuthenticAMD", ("one-core",)), ("GenuineIntel", ())]
+)
+def test_the_core_domain_of_amd_counts_one_core_and_says_so(powercap, tmp_path, vendor, flags):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    powercap.add("intel-rapl:0", "package-0", limit=None)  # AMD's driver tells no limit
+    powercap.add("intel-rapl:0:0", "core", limit=None)
+    counters = open_rapl(powercap.root, tmp_path / "cpuinfo").counters
+    assert counters["cpu-core:0"].facts.flags == flags
+    assert counters["cpu-package:0"].facts.flags == ()
+
+
+def test_sub_dies_of_a_package_are_packages_of_their_own(powercap):
+    powercap.add("intel-rapl:0", "package-0-die-0", joules=100)
+    powercap.add("intel-rapl:1", "package-0-die-1", joules=200)
+    powercap.add("intel-rapl:1:0", "dram", joules=5)
+    assert set(open_rapl(powercap.root).counters) == {
+        "cpu-package:0-die-0",
+        "cpu-package:0-die-1",
+        "dram:0-die-1",
+    }
+
+
+def test_domains_that_a_container_hides_are_told_from_missing_ones(tmp_path):
+    root = tmp_path / "powercap"
+    root.mkdir()
+    (root / "intel-rapl:0").symlink_to("../../devices/virtual/powercap/intel-rapl:0")
+    problem = open_rapl(root).problems["cpu-package"]
+    assert "hidden" in problem.text
+    assert "--security-opt" in (problem.mend or "")
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from .problem import Problem
 from .units import joules_from_microjoules, watts_from_microwatts
 
 POWERCAP_ROOT = Path("/sys/class/powercap")
+CPUINFO = Path("/proc/cpuinfo")
 METHOD = "rapl-powercap"
 #: RAPL counters move about every millisecond; twice that is on the safe side.
 TICK_SECONDS = 0.002
@@ -24,6 +25,12 @@ RESET = (
     "the energy counter went back by more than a wrap explains (the machine slept or the driver "
     "was reloaded); measure again"
 )
+SLEPT = (
+    "the machine was suspended, and energy counters start anew after it; measure again without "
+    "suspending"
+)
+#: Two clocks that are read one after the other disagree by far less without a suspension.
+_SLEEP_SECONDS = 0.5
 _KINDS = {"package": "cpu-package", "core": "cpu-core", "dram": "dram"}
 
 
@@ -32,7 +39,8 @@ class Unwrapper:
     """Turns a counter that starts again at 0 after `range_joules` into one that never does.
 
     A step back is a wrap; it is a reset when the implied power exceeds `cap_watts`. A gap in
-    which the cap allows a whole range may hide a wrap. Both are counted in `breaks`.
+    which the cap allows a whole range may hide a wrap. A suspended machine loses its counters.
+    Each is counted in `breaks`.
 
     >>> counter = Unwrapper(range_joules=100.0, cap_watts=50.0)
     >>> for seconds, raw in ((0.0, 95.0), (1.0, 20.0), (2.0, 60.0)):
@@ -46,23 +54,30 @@ class Unwrapper:
     joules: float = 0.0
     breaks: int = 0
     break_reason: str | None = None
-    last: tuple[float, float] | None = field(default=None, repr=False)
+    last: tuple[float, float, float] | None = field(default=None, repr=False)
 
-    def add(self, raw_joules: float, seconds: float) -> None:
-        """Take a reading of the raw counter at a monotonic time."""
+    def add(self, raw_joules: float, seconds: float, asleep: float = 0.0) -> None:
+        """Take a reading of the raw counter at a monotonic time, which stands still in suspension;
+        `asleep` is the time that the machine has spent suspended since its start."""
         if self.last is not None:
-            raw_before, before = self.last
-            step = raw_joules - raw_before
-            most = self.cap_watts * (seconds - before + TICK_SECONDS)
-            if step < 0:
-                step += self.range_joules
-                if step > most or step < 0:
-                    self._break(RESET)
-                    step = 0.0
-            if most >= self.range_joules:
-                self._break(GAP)
-            self.joules += step
-        self.last = (raw_joules, seconds)
+            raw_before, before, asleep_before = self.last
+            if asleep - asleep_before > _SLEEP_SECONDS:
+                self._break(SLEPT)
+            else:
+                self.joules += self._step(raw_joules - raw_before, seconds - before)
+        self.last = (raw_joules, seconds, asleep)
+
+    def _step(self, step: float, seconds: float) -> float:
+        """The energy between two readings, given their difference."""
+        most = self.cap_watts * (seconds + TICK_SECONDS)
+        if step < 0:
+            step += self.range_joules
+            if step > most or step < 0:
+                self._break(RESET)
+                step = 0.0
+        if most >= self.range_joules:
+            self._break(GAP)
+        return step
 
     def _break(self, reason: str) -> None:
         self.breaks += 1
@@ -100,7 +115,7 @@ class RaplCounter:
                 return Reading(time.monotonic(), None, problem=problem)
             after = time.monotonic()
             unwrapper = self.unwrapper
-            unwrapper.add(raw, after)
+            unwrapper.add(raw, after, _asleep())
             return Reading(
                 after, unwrapper.joules, TICK_SECONDS + (after - before),
                 unwrapper.breaks, unwrapper.break_reason,
@@ -109,10 +124,22 @@ class RaplCounter:
 
 @dataclass
 class Rapl:
-    """The readable counters by scope, the domains that cannot be read, and why none if none."""
+    """The readable counters by scope, the domains that cannot be read, and why none if none.
+
+    `twins` maps a domain that is left out to the one that shows the very same counter.
+    """
 
     counters: dict[str, RaplCounter] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> dict[str, Problem]:
+        """The domains that are left out because another one counts them, with the reason."""
+        return {
+            scope: Problem(f"it shows the very counter of {twin}, which counts it already")
+            for scope, twin in self.twins.items()
+        }
 
 
 def is_inner(scope: str) -> bool:
@@ -124,18 +151,21 @@ def is_inner(scope: str) -> bool:
     return scope.startswith("cpu-core")
 
 
-def open_rapl(root: Path = POWERCAP_ROOT) -> Rapl:
+def open_rapl(root: Path = POWERCAP_ROOT, cpuinfo: Path = CPUINFO) -> Rapl:
     """Find the domains below `root`; a package that appears twice is counted once."""
+    amd = "AuthenticAMD" in (_text(cpuinfo) or "")[:4096]
     found = Rapl()
     zones = _zones(Path(root))
     if not zones:
         found.problems["cpu-package"] = _nothing(Path(root))
         return found
-    for scope, path in zones.items():
-        counter = _open(scope, path)
+    for scope in sorted(zones, key=is_inner):  # a package comes before what lies inside it
+        counter = _open(scope, zones[scope], amd)
         if isinstance(counter, Problem):
             found.problems[scope] = counter
-        elif is_inner(scope) or not _mirrored(counter, found.counters):
+        elif (twin := _twin(counter, found)) is not None:
+            found.twins[scope] = twin
+        else:
             found.counters[scope] = counter
     return found
 
@@ -143,10 +173,7 @@ def open_rapl(root: Path = POWERCAP_ROOT) -> Rapl:
 def _zones(root: Path) -> dict[str, Path]:
     """The domains by scope. `intel-rapl-mmio` repeats the packages of `intel-rapl`, so of two
     with one name the first in this order stays."""
-    if not root.is_dir():
-        return {}
-    folders = [folder for folder in root.iterdir() if re.search(r":\d+$", folder.name)]
-    folders.sort(key=lambda folder: ("mmio" in folder.name, folder.name))
+    folders = sorted(_listed(root), key=lambda folder: ("mmio" in folder.name, folder.name))
     names = {folder.name: _text(folder / "name") for folder in folders}
     zones: dict[str, Path] = {}
     for folder in folders:
@@ -158,7 +185,7 @@ def _zones(root: Path) -> dict[str, Path]:
     return zones
 
 
-def _open(scope: str, path: Path) -> RaplCounter | Problem:
+def _open(scope: str, path: Path, amd: bool) -> RaplCounter | Problem:
     try:
         most = joules_from_microjoules(int((path / "max_energy_range_uj").read_text()))
         int((path / "energy_uj").read_text())
@@ -169,24 +196,28 @@ def _open(scope: str, path: Path) -> RaplCounter | Problem:
     limit = _limit_watts(path)
     cap = CAP_OVER_LIMIT * (HIGHEST_PACKAGE_WATTS if limit is None else limit)
     # powercap reads AMD's core counter on one CPU of the package only
-    flags = ("one-core",) if is_inner(scope) and _amd() else ()
+    flags = ("one-core",) if is_inner(scope) and amd else ()
     facts = Facts(scope, METHOD, cap, limit is None, None, flags)
     return RaplCounter(path, facts, Unwrapper(most, cap), limit)
 
 
-def _mirrored(counter: RaplCounter, others: dict[str, RaplCounter]) -> bool:
-    """Another domain of the kind shows the very same counter (some AMD parts do that).
+def _twin(counter: RaplCounter, found: Rapl) -> str | None:
+    """The scope that shows the very same counter (some AMD parts repeat a package), else None.
 
     Read in the order other, this, other: a mirror's value lies between the two, three times over;
-    counters of their own have run apart since boot by far more than a read takes.
+    counters of their own have run apart since boot by far more than a read takes. Cores draw
+    nothing while they sleep, so theirs are told by their package.
     """
-    kind = counter.facts.scope.partition(":")[0]
-    for scope, other in others.items():
+    kind, _, label = counter.facts.scope.partition(":")
+    if is_inner(counter.facts.scope):
+        package = found.twins.get(f"cpu-package:{label}")
+        return package and f"{kind}:{package.partition(':')[2]}"
+    for scope, other in found.counters.items():
         if scope.partition(":")[0] == kind and all(
             _between(other.path, counter.path) for _ in range(3)
         ):
-            return True
-    return False
+            return scope
+    return None
 
 
 def _between(first: Path, second: Path) -> bool:
@@ -217,6 +248,12 @@ def _unreadable(scope: str, error: Exception) -> Problem:
 def _nothing(root: Path) -> Problem:
     if not sys.platform.startswith("linux"):
         return Problem(f"CPU energy is read on Linux only, and this is {sys.platform}")
+    if any(folder.is_symlink() and not folder.exists() for folder in _listed(root)):
+        return Problem(
+            f"{root} lists RAPL domains but they are hidden here, as container runtimes do",
+            "start the container with docker run --security-opt systempaths=unconfined, or podman "
+            "run --security-opt unmask=/sys/devices/virtual/powercap",
+        )
     return Problem(
         f"no CPU energy counter was found: {root} holds no RAPL domain (usual in virtual machines "
         "and containers; then measure on the machine itself)",
@@ -224,8 +261,17 @@ def _nothing(root: Path) -> Problem:
     )
 
 
-def _amd() -> bool:
-    return "AuthenticAMD" in (_text(Path("/proc/cpuinfo")) or "")[:4096]
+def _listed(root: Path) -> list[Path]:
+    """The domains that `root` lists, whether or not they can be opened."""
+    if not root.is_dir():
+        return []
+    return [folder for folder in root.iterdir() if re.search(r":\d+$", folder.name)]
+
+
+def _asleep() -> float:
+    """How long the machine has been suspended since it started, in seconds; 0 if not told."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.clock_gettime(clock) - time.monotonic()
 
 
 def _text(path: Path) -> str | None:
