@@ -141,3 +141,65 @@ def test_a_program_is_measured_on_the_visible_gpus(on_gpus):
     assert abs(energy["joules"] - 300 * energy["seconds"]) <= energy["bound_joules"]
     assert energy["seconds"] >= 0.2
     json.dumps(out, allow_nan=False)
+
+
+def test_a_csv_of_other_columns_is_left_alone(meter, tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("date,kwh\n2026-01-01,3\n")
+    with pytest.raises(InputError, match="date, kwh"):
+        append_csv(path, measure_command(["true"], meter=meter))
+    assert path.read_text() == "date,kwh\n2026-01-01,3\n"
+
+
+#: Makes its terminal the controlling one, then becomes the program that it is given.
+IN_TERMINAL = (
+    "import fcntl, os, sys, termios\n"
+    "os.setsid()\n"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+#: Counts the interrupts that it gets within half a second of the first, then says how many.
+COUNTING = (
+    "import signal, sys, time\n"
+    "found = []\n"
+    "signal.signal(signal.SIGINT, lambda *_: found.append(time.monotonic()))\n"
+    "print('ready', flush=True)\n"
+    "end = time.monotonic() + 20\n"
+    "while time.monotonic() < (found[0] + 0.5 if found else end):\n"
+    "    time.sleep(0.01)\n"
+    "print('interrupts', len(found), flush=True)\n"
+)
+OUTER = (
+    "import sys\nfrom orthowatt.energy import measure_command\n"
+    "measure_command([sys.executable, '-c', sys.argv[1]])\n"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who sent a signal")
+@pytest.mark.parametrize("sender", ["the terminal's keys", "kill"])
+def test_an_interrupt_in_the_foreground_of_a_terminal_arrives_once(sender):
+    """The terminal's own reaches the program anyway; one sent by `kill` must be passed on."""
+    main, side = os.openpty()
+    words = [sys.executable, "-c", IN_TERMINAL, sys.executable, "-c", OUTER, COUNTING]
+    process = subprocess.Popen(words, stdin=side, stdout=subprocess.PIPE, text=True)
+    os.close(side)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        if sender == "kill":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(main, b"\x03")
+        assert process.stdout.readline() == "interrupts 1\n"
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        os.close(main)
+
+
+def test_signals_are_not_blocked_in_the_program_nor_afterwards(meter):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    show = "import signal, sys; sys.exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+    assert measure_command([sys.executable, "-c", show], meter=meter).returncode == len(before)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

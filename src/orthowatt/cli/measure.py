@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         "Run a command and print the energy that it cost; its exit code is passed on. The "
         "command's stdout stays its own and the result goes to stderr; with --json the result "
         "goes to stdout instead, where the command's own output comes first and the JSON object "
-        "is the last thing.",
+        "is the last thing, on lines of its own.",
         "orthowatt measure -- python train.py",
     )  # fmt: skip
     command = list(argv[split + 1 :])
@@ -43,7 +45,27 @@ def run(argv: Sequence[str]) -> int:
     if options.csv:
         append_csv(options.csv, result)
     if options.json:
+        if _line_may_be_open():
+            print()
         print_json(result.to_dict())
     else:
         print(format_measurement(result), file=sys.stderr)
     return result.returncode
+
+
+def _line_may_be_open() -> bool:
+    """Whether the command may have left its last line on stdout without an end.
+
+    A file tells; a pipe or terminal does not, and an empty line more does no harm there.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(1).st_mode):
+            return True
+        with open("/proc/self/fd/1", "rb") as file:
+            file.seek(0, os.SEEK_END)
+            if not file.tell():
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:
+        return True

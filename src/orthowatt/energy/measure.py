@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shlex
-import signal
-import subprocess
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ..errors import InputError, InputTypeError
+from .child import Child
 from .decorator import measure
 from .meter import EnergyMeter
-from .quantity import Energy
+from .quantity import FLAGS, Energy
 from .window import Measured
 
 __all__ = [
     "CommandResult", "append_csv", "format_measurement", "measure", "measure_command",
 ]  # fmt: skip
-
-#: Signals that mean the program, not the meter around it; absent ones (Windows) are left out.
-_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
-#: The terminal sends these to the program too, when both stand in its foreground.
-_FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 
 
 @dataclass(frozen=True)
@@ -85,78 +78,16 @@ def measure_command(
     words = [os.fspath(word) for word in argv]
     if not words:
         raise InputError("no command was given; write it after --, as in: -- python train.py")
-    own = EnergyMeter(scope="visible") if meter is None else None
-    used = meter or own
-    assert used is not None
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    try:
-        window = used.window("command")
-        with window:
-            code = _run(words, cwd, env)
-    finally:
-        if own is not None:
-            own.close()
+    # before the meter: its threads must not take the signals that are meant for the program
+    with contextlib.ExitStack() as stack:
+        child = stack.enter_context(Child())
+        used = meter or stack.enter_context(EnergyMeter(scope="visible"))
+        window = stack.enter_context(used.window("command"))
+        code = child.run(words, cwd, env)
     ended_by = -code if code < 0 else None
     returncode = 128 + ended_by if ended_by else code
     return CommandResult(tuple(words), returncode, ended_by, window.measured, started)
-
-
-def _run(words: list[str], cwd: str | Path | None, env: Mapping[str, str] | None) -> int:
-    with _Forwarding() as forwarding:
-        try:
-            child = subprocess.Popen(words, cwd=cwd, env=None if env is None else dict(env))
-        except (OSError, ValueError) as error:
-            detail = getattr(error, "strerror", None) or str(error)
-            raise InputError(
-                f"{words[0]!r} cannot be run ({detail}); check its spelling or give its path"
-            ) from error
-        forwarding.to(child)
-        return child.wait()
-
-
-class _Forwarding:
-    """While entered, signals to this process go to the program; main thread only."""
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Forwarding:
-        if threading.current_thread() is threading.main_thread():
-            numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-            for number in numbers:
-                # what the caller ignores (nohup) stays ignored, here and in the program
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._forward)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-    def to(self, child: subprocess.Popen[bytes]) -> None:
-        """Send what arrives from now on, and what arrived while it was started."""
-        self._child = child
-        for number in self._early:
-            child.send_signal(number)
-
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        if signal.Signals(number).name in _FROM_TERMINAL and _in_foreground():
-            return
-        if self._child is None:
-            self._early.append(number)
-        else:
-            self._child.send_signal(number)
-
-
-def _in_foreground() -> bool:
-    """This process is in its terminal's foreground group, so the program got the signal too."""
-    try:
-        with open("/dev/tty", "rb") as terminal:
-            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
-        return False
 
 
 def format_measurement(result: CommandResult) -> str:
@@ -173,7 +104,7 @@ def format_measurement(result: CommandResult) -> str:
     for scope, part in result.measured.energies.items():
         if scope != energy.scope:
             lines.append(f"  {scope}: {part}")
-    lines += [f"note        {flag}" for flag in energy.flags]
+    lines += [f"note        {flag}: {FLAGS.get(flag, flag)}" for flag in energy.flags]
     ended = f"signal {result.signal}" if result.signal else f"exit code {result.returncode}"
     lines.append(f"ended       {ended}")
     return "\n".join(lines)
@@ -189,6 +120,8 @@ def append_csv(path: str | Path, result: CommandResult) -> None:
         "seconds": result.seconds,
         "joules": energy.joules,
         "bound_joules": energy.bound_joules,
+        "sensor_relative": energy.sensor_relative,
+        "at_least_joules": energy.at_least_joules,
         "mean_watts": energy.mean_watts,
         "status": energy.status,
         "scope": energy.scope,
@@ -196,13 +129,20 @@ def append_csv(path: str | Path, result: CommandResult) -> None:
         "flags": " ".join(energy.flags),
         "reason": energy.reason,
     }
+    header = list(row)
     try:
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if file.tell() == 0:
+        with open(path, "a+", newline="", encoding="utf-8") as file:
+            file.seek(0)
+            found = next(csv.reader(file), None)
+            if found not in (None, header):
+                raise InputError(
+                    f"{path} begins with the columns {', '.join(found)}, which are not those of a "
+                    "measurement; name another file"
+                )
+            writer = csv.DictWriter(file, header)
+            if found is None:
                 writer.writeheader()
             writer.writerow(row)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}); name another file"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        detail = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"{path} cannot be written ({detail}); name another file") from error
