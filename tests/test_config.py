@@ -25,6 +25,7 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         "precision": "bf16", "determinism": "exact", "weights": "w.pth", "data_root": "/d",
         "model": "resnet18", "data": "cifar10", "device": "cpu", "train_sizes": (16,),
         "train_on": "train+validation", "budget_joules": 5.0, "target_accuracy": 0.5,
+        "micro_batch": 32, "cache": "stream",
     }  # fmt: skip
     value = getattr(RunConfig(), field)
     if field not in other:
@@ -34,7 +35,9 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
             value += 1 if isinstance(value, int) else 0.05
     base = RunConfig(optimizer="sgd") if field == "nesterov" else RunConfig()
     changed = base.replace(**{field: other.get(field, value)})
-    excluded = field in ("data_root", "device", "checkpoint_steps", "checkpoint_seconds")
+    excluded = field in (
+        "data_root", "device", "checkpoint_steps", "checkpoint_seconds", "auto_batch", "cache",
+    )  # fmt: skip
     assert (changed.hash == base.hash) is excluded
 
 
@@ -49,6 +52,11 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         ({"dims": (0, 1)}, "one or two of 1, 2, 3"),
         ({"dims": (-1, 3)}, "one dimension twice"),
         ({"dropout": 1.0}, r"\[0.0, 1.0\)"),
+        ({"position": "erly"}, "must be one of input, .*did you mean 'early'"),
+        ({"position": "layer1.0 layer2"}, "or names of modules parted by +"),
+        ({"micro_batch": 0}, r"must lie in \[1, inf\)"),
+        ({"micro_batch": 24}, "must divide batch_size, 64, as 8, 16, 32 do"),
+        ({"micro_batch": 32, "auto_batch": True}, "leave one of them out"),
         ({"model": 3}, "model is 3, but must be a string$"),
         ({"data": None}, "data is None, but must be a string$"),
         ({"weights": 1}, "weights is 1, but must be a string or None$"),

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .config_checks import check_choices, check_numbers, check_together, check_types
+from .config_checks import (
+    check_choices,
+    check_numbers,
+    check_position,
+    check_together,
+    check_types,
+)
 from .errors import InputError, closest
 
 TRANSFORMS = (
@@ -22,7 +28,6 @@ LAYERS = ("bare", "filter")
 Transform = Literal[
     "none", "identity", "random", "wht", "dct", "dst", "hartley", "fft", "fft-realimag"
 ]
-Position = Literal["input", "early", "late", "early+late", "final"]
 
 
 def _unhashed(default: Any) -> Any:
@@ -52,7 +57,7 @@ class RunConfig:
 
     model: str = "orthowatt_resnet8"  # orthowatt_resnet8, -18, -50 or any timm name
     transform: Transform = "none"  # what is inserted
-    position: Position = "early+late"  # where: see `orthowatt list`
+    position: str = "early+late"  # where: see `orthowatt list`, or after modules, as in layer2.1
     layer: Literal["bare", "filter"] = "bare"  # the transform alone, or T⁻¹(v ⊙ T x), v learned
     dims: tuple[int, ...] = (-2, -1)  # axes of an NCHW map: -2 -1 is (H, W), -1 -3 is (W, C)
     order: Literal["exact", "pow2"] = "exact"  # Hadamard orders: all, or powers of two only
@@ -65,6 +70,7 @@ class RunConfig:
     weights: str | None = None  # begin with these weights: a .safetensors or .pth file
     data: str = "digits"  # digits, cifar10, cifar100, imagefolder:PATH or table:FILE.csv
     data_root: str | None = _unhashed(None)  # where the files lie
+    cache: Literal["auto", "device", "stream"] = _unhashed("auto")  # of imagefolder: and table:
     image_size: int = 32  # pixels a side that the network sees
     train_sizes: tuple[int, ...] = _later(())  # training goes through these, then image_size
     validation: float = 0.1  # part of train that is held out
@@ -75,6 +81,8 @@ class RunConfig:
     split_seed: int = 0  # which images are held out
     epochs: int = 5  # passes over the training images
     batch_size: int = 64  # images a step
+    micro_batch: int | None = _later(None)  # of which so many at once, their gradients summed
+    auto_batch: bool = _unhashed(False)  # the largest micro_batch that the device has memory for
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3  # the highest of the schedule
     momentum: float = 0.9  # of sgd; the others have their own
@@ -109,6 +117,7 @@ class RunConfig:
                 object.__setattr__(self, name, os.fspath(value))
         check_types(self)
         check_choices(self)
+        check_position(self.position, POSITIONS)
         # one spelling of the same axes, so that they make one run
         dims = tuple(dim - 4 if dim > 0 else dim for dim in self.dims)
         object.__setattr__(self, "dims", dims)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 import typing
 from typing import Any, Literal
 
@@ -69,6 +71,7 @@ _RANGES = {
     "crop_padding": (0.0, 0.5, True, True),
     "epochs": (0, math.inf, True, False),
     "batch_size": (1, math.inf, True, False),
+    "micro_batch": (1, math.inf, True, False),
     "learning_rate": (0.0, math.inf, False, False),
     "momentum": (0.0, 1.0, True, False),
     "l2": (0.0, math.inf, True, False),
@@ -83,8 +86,10 @@ _RANGES = {
     "seed": (0, 2**63, True, False),
     "split_seed": (0, 2**63, True, False),
 }
-_INTEGERS = ("image_size", "epochs", "batch_size", "checkpoint_steps", "seed", "split_seed")
-_OPTIONAL = ("budget_joules", "target_accuracy")
+_INTEGERS = (
+    "image_size", "epochs", "batch_size", "micro_batch", "checkpoint_steps", "seed", "split_seed",
+)  # fmt: skip
+_OPTIONAL = ("micro_batch", "budget_joules", "target_accuracy")
 
 
 def check_numbers(config: Any) -> None:
@@ -116,7 +121,42 @@ def check_together(config: Any) -> None:
             f"target_accuracy is {config.target_accuracy}, but no validation images are held out "
             "to watch it on; set validation above 0 and train_on=train"
         )
+    _check_micro_batch(config)
     if config.nesterov and (config.optimizer != "sgd" or not config.momentum):
         raise InputError("nesterov is true, but belongs to optimizer=sgd with a momentum above 0")
     if config.flip and config.alternate_flip:
         raise InputError("flip and alternate_flip are both true; choose one of them")
+
+
+def _check_micro_batch(config: Any) -> None:
+    """Parts of equal size, so that a batch norm sees the same number of images in each."""
+    batch, part = config.batch_size, config.micro_batch
+    if part is None:
+        return
+    if batch % part:
+        low = [n for n in range(1, math.isqrt(batch) + 1) if batch % n == 0]
+        fit = {*low, *(batch // n for n in low)}
+        near = sorted(sorted(fit, key=lambda n: abs(n - part))[:3])
+        raise InputError(
+            f"micro_batch is {part}, but must divide batch_size, {batch}, as "
+            f"{', '.join(map(str, near))} do"
+        )
+    if config.auto_batch:
+        raise InputError(
+            f"micro_batch is {part} and auto_batch true; leave one of them out, for auto_batch "
+            "chooses micro_batch"
+        )
+
+
+def check_position(position: str, presets: tuple[str, ...]) -> None:
+    """A preset, or names of modules parted by +; what is nearly a preset is a slip."""
+    if position in presets:
+        return
+    names = position.split("+")
+    if not all(re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", name) for name in names):
+        raise InputError(
+            f"position is {position!r}, but must be one of {', '.join(presets)}, or names of "
+            "modules parted by +, as in layer1.0+layer3.5"
+        )
+    if position.isalpha() and difflib.get_close_matches(position, presets, cutoff=0.6):
+        check_choice("position", position, presets)
