@@ -127,11 +127,13 @@ class Rapl:
     """The readable counters by scope, the domains that cannot be read, and why none if none.
 
     `twins` maps a domain that is left out to the one that shows the very same counter.
+    `limits_watts` are the power limits of domains, told also where the counter is root's.
     """
 
     counters: dict[str, RaplCounter] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
     twins: dict[str, str] = field(default_factory=dict)
+    limits_watts: dict[str, float] = field(default_factory=dict)
 
     @property
     def skipped(self) -> dict[str, Problem]:
@@ -160,13 +162,17 @@ def open_rapl(root: Path = POWERCAP_ROOT, cpuinfo: Path = CPUINFO) -> Rapl:
         found.problems["cpu-package"] = _nothing(Path(root))
         return found
     for scope in sorted(zones, key=is_inner):  # a package comes before what lies inside it
-        counter = _open(scope, zones[scope], amd)
+        limit = _limit_watts(zones[scope])
+        counter = _open(scope, zones[scope], limit, amd)
         if isinstance(counter, Problem):
             found.problems[scope] = counter
         elif (twin := _twin(counter, found)) is not None:
             found.twins[scope] = twin
+            continue
         else:
             found.counters[scope] = counter
+        if limit is not None:
+            found.limits_watts[scope] = limit
     return found
 
 
@@ -185,7 +191,7 @@ def _zones(root: Path) -> dict[str, Path]:
     return zones
 
 
-def _open(scope: str, path: Path, amd: bool) -> RaplCounter | Problem:
+def _open(scope: str, path: Path, limit: float | None, amd: bool) -> RaplCounter | Problem:
     try:
         most = joules_from_microjoules(int((path / "max_energy_range_uj").read_text()))
         int((path / "energy_uj").read_text())
@@ -193,7 +199,6 @@ def _open(scope: str, path: Path, amd: bool) -> RaplCounter | Problem:
         return _unreadable(scope, error)
     if most <= 0:
         return Problem(f"{scope} states no range, so its wraps cannot be undone")
-    limit = _limit_watts(path)
     cap = CAP_OVER_LIMIT * (HIGHEST_PACKAGE_WATTS if limit is None else limit)
     # powercap reads AMD's core counter on one CPU of the package only
     flags = ("one-core",) if is_inner(scope) and amd else ()
