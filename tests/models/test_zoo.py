@@ -15,7 +15,13 @@ from orthowatt import config
 from orthowatt.errors import DataError, InputError
 from orthowatt.models import positions
 from orthowatt.models.cost import count
-from orthowatt.models.zoo import build, freeze, insert_transform, paper_resnet50
+from orthowatt.models.zoo import (
+    build,
+    expected_statistics,
+    freeze,
+    insert_transform,
+    paper_resnet50,
+)
 
 SITES = {
     "input": ["conv1.orthowatt_before"],
@@ -156,6 +162,12 @@ def test_the_small_network_has_the_maps_it_states():
         ("convnext_atto", 64, "stages.0.blocks.0", "stages.2.blocks.5", "stages.3.blocks.1"),
         ("regnetx_002", 64, "s1.b1", "s3.b4", "s4.b7"),
         ("densenet121", 64, "features.denseblock1", "features.denseblock3", "features.norm5"),
+        ("resnet34", 64, "layer1.0", "layer3.5", "layer4.2"),
+        ("efficientnet_b0", 64, "blocks.0.0", "blocks.5.3", "blocks.6.0"),
+        # blocks that are known by timm's feature_info alone
+        ("nf_resnet26", 64, "stages.0.0", "stages.2.1", "stages.3.1"),
+        ("vovnet39a", 64, "stages.0.blocks.0", "stages.2", "stages.3"),
+        ("ghostnet_050", 64, "blocks.1.0", "blocks.5.0", "blocks.7.0"),
     ],
 )
 def test_positions_in_other_networks(name, size, early, late, final):
@@ -169,6 +181,47 @@ def test_positions_in_other_networks(name, size, early, late, final):
     edits.undo()
     edits = insert_transform(model, "dct", "input", image_size=size)
     assert edits.sites[0].shape == shape
+
+
+def test_a_position_may_name_modules():
+    with torch.device("meta"):
+        model = build("resnet18", num_classes=5)
+    edits = insert_transform(model, "wht", "conv3_block2+layer1.0", image_size=64)
+    assert [site.path for site in edits] == [
+        "layer2.1.orthowatt_after", "layer1.0.orthowatt_after",
+    ]  # fmt: skip
+    edits.undo()
+    with pytest.raises(InputError, match=r"position is 'layer9.0': .*no module 'layer9.0'; did"):
+        insert_transform(model, "wht", "layer9.0", image_size=64)
+    with pytest.raises(InputError, match="names one module twice"):
+        insert_transform(model, "wht", "layer1.0+conv2_block1", image_size=64)
+
+
+@pytest.mark.parametrize("layer", positions.LAYERS)
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "efficientnet_b0"])
+def test_other_networks_train_a_step(name, layer):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(name, num_classes=5)
+        x = torch.randn(2, 3, 32, 32)
+    plain = model.eval()(x)
+    edits = insert_transform(model, "hartley", "early", layer, image_size=32)
+    if layer == "filter":
+        torch.testing.assert_close(model(x), plain, rtol=1e-4, atol=1e-4)
+    model.train()(x).square().sum().backward()
+    stem = next(model.parameters())
+    assert stem.grad is not None
+    assert stem.grad.isfinite().all()
+    assert stem.grad.abs().max() > 0
+    if layer == "filter":
+        assert edits.sites[0].layer.v.grad.abs().max() > 0
+
+
+def test_the_statistics_that_published_weights_expect():
+    imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert expected_statistics("orthowatt_resnet50") == imagenet
+    assert expected_statistics("tf_efficientnet_lite0") == ((0.5,) * 3, (0.5,) * 3)
+    assert expected_statistics("orthowatt_resnet8") is None
 
 
 def test_a_network_of_unknown_stages_says_what_to_do():

@@ -61,7 +61,7 @@ BRANCHES = {
 }
 
 #: What timm calls the parts of `feature_info` that come before the first stage.
-_STEMS = {"stem", "norm0"}
+_STEMS = {"stem", "conv_stem", "norm0", ""}
 
 
 def branch_of(block: nn.Module) -> Branch | None:
@@ -89,16 +89,52 @@ def branch_end(block: nn.Module) -> str | None:
 def stages(model: nn.Module) -> list[tuple[str, str]]:
     """(first block, last block) of every stage of a CNN by name, in order; [] where none is known.
 
-    A stage is a module whose children are all residual blocks known here; in a timm model without
-    any, each entry of `feature_info` but the stem is a stage of one block.
+    A stage is a module whose children are all residual blocks known here; in a timm model with
+    fewer than two of those, each entry of `feature_info` but the stem marks one.
     """
     found = []
     for name, module in model.named_modules():
-        blocks = [key for key, _ in module.named_children() if not key.startswith("orthowatt_")]
+        blocks = _blocks(module)
         if blocks and all(branch_of(getattr(module, block)) for block in blocks):
             dot = f"{name}." if name else ""
             found.append((dot + blocks[0], dot + blocks[-1]))
-    if found:
+    if len(found) > 1:
         return found
     entries = [entry["module"] for entry in getattr(model, "feature_info", None) or []]
-    return [(name, name) for name in entries if _STEMS.isdisjoint(name.split("."))]
+    return _from_features(model, [n for n in entries if _STEMS.isdisjoint(n.split("."))])
+
+
+def _from_features(model: nn.Module, entries: list[str]) -> list[tuple[str, str]]:
+    """Stages from the modules after which timm takes a map of each resolution.
+
+    Such a module is the stage itself, or the last block of a sequence that is; a stage may keep its
+    blocks in a sequence of its own called `blocks`.
+    """
+    parents = [name.rpartition(".")[0] for name in entries]
+    found = []
+    for name, parent in zip(entries, parents, strict=True):
+        first = last = name
+        if parents.count(parent) == 1 and isinstance(_find(model, parent), nn.Sequential):
+            first = f"{parent}.{_blocks(model.get_submodule(parent))[0]}"
+        else:
+            for inside in (f"{name}.blocks", name):
+                held = _find(model, inside)
+                if isinstance(held, (nn.Sequential, nn.ModuleList)) and _blocks(held):
+                    first = f"{inside}.{_blocks(held)[0]}"
+                    # what a stage does behind its `blocks` belongs to it
+                    last = f"{name}.{_blocks(held)[-1]}" if inside == name else name
+                    break
+        found.append((first, last))
+    return found
+
+
+def _blocks(module: nn.Module) -> list[str]:
+    """The names of a module's children, layers put in by orthowatt left out."""
+    return [key for key, _ in module.named_children() if not key.startswith("orthowatt_")]
+
+
+def _find(model: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return model.get_submodule(name) if name else None
+    except AttributeError:
+        return None

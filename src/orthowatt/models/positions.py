@@ -21,6 +21,7 @@ from ..nn import (
 from ..nn.filter import KINDS
 from ..nn.layer import MapShape
 from . import blocks
+from .place import resolve
 from .surgery import Edits, insert
 from .trace import trace
 
@@ -47,7 +48,8 @@ def insert_transform(
     """Insert one transform into a CNN where `RunConfig` says, in place; "none" inserts nothing.
 
     `position`: "input" before the stem, "early" after the first block of the first stage, "late"
-    after the last block of the last but one, "early+late", "final" after the last stage. `layer`:
+    after the last block of the last but one, "early+late", "final" after the last stage, or names
+    of modules parted by +, after which it goes ("layer2.1", "blocks.1.0+blocks.4.2"). `layer`:
     "bare", or "filter" for T⁻¹(v ⊙ T x), which is orthonormal and pads by itself, whatever `norm`
     and `pad` are. `seed` is the random control's. The images are (`in_chans`, `image_size`,
     `image_size`). Raises `InputError` as `insert` does, and where no stages are known.
@@ -59,7 +61,6 @@ def insert_transform(
     [('layer1.0.orthowatt_after', (16, 16, 16)), ('layer3.0.orthowatt_after', (64, 4, 4))]
     """
     check_choice("transform", transform, TRANSFORMS)
-    check_choice("position", position, POSITIONS)
     check_choice("layer", layer, LAYERS)
     if transform == "none":
         return Edits(model)
@@ -86,6 +87,8 @@ def site_names(model: nn.Module, position: str, input_shape: Sequence[int]) -> l
     """
     if position == "input":
         return [_first_called(model, input_shape)]
+    if position not in POSITIONS:
+        return _named(model, position)
     stages = blocks.stages(model)
     if len(stages) < 2:
         raise InputError(
@@ -95,6 +98,18 @@ def site_names(model: nn.Module, position: str, input_shape: Sequence[int]) -> l
     early, late, final = stages[0][0], stages[-2][1], stages[-1][1]
     found = {"early": [early], "late": [late], "early+late": [early, late], "final": [final]}
     return found[position]
+
+
+def _named(model: nn.Module, position: str) -> list[str]:
+    """The modules that a position names, each known to the model and named once."""
+    names = position.split("+")
+    try:
+        paths = [resolve(model, name) for name in names]
+    except InputError as error:
+        raise InputError(f"position is {position!r}: {error} ({', '.join(POSITIONS)})") from error
+    if len(set(paths)) != len(paths):
+        raise InputError(f"position is {position!r}, which names one module twice")
+    return names
 
 
 def _first_called(model: nn.Module, input_shape: Sequence[int]) -> str:

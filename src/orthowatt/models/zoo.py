@@ -57,6 +57,22 @@ def build(
     return model
 
 
+def expected_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation, a channel each, of the images that `name`'s published weights expect.
+
+    None where timm knows of no published weights.
+
+    >>> expected_statistics("tf_efficientnet_lite0")
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    """
+    known = "resnet50" if name == "orthowatt_resnet50" else name
+    chosen = _PRETRAINED.get(known, known)
+    if name in _SMALL or not timm.is_model(known) or not timm.is_model_pretrained(chosen):
+        return None
+    found = timm.get_pretrained_cfg(chosen)
+    return None if found is None else (tuple(found.mean), tuple(found.std))
+
+
 def paper_resnet50(
     transform: str,
     position: str,
