@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .bounds import CAP_OVER_LIMIT, bound_joules, implausible
 from .quantity import Energy
 
-#: A counter cut off to whole mJ errs by at most 1 mJ at each of two edges.
-RESOLUTION_JOULES = 0.002
+#: A device that told no limit may exceed the cap assumed for it, but not so many times.
+_ABSURD = 10.0
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Facts:
 
     `cap_watts` is a power that the device does not exceed (1.1 × the enforced limit); with
     `cap_assumed` no limit could be read and the cap is the highest known of any such device.
+    `cap_from` says where it comes from. `limit_watts` and `idle_watts`, where known, are what
+    the mean power is held against.
     """
 
     scope: str
@@ -24,6 +27,9 @@ class Facts:
     cap_assumed: bool = False
     sensor_relative: float | None = None
     flags: tuple[str, ...] = ()
+    limit_watts: float | None = None
+    idle_watts: float | None = None
+    cap_from: str = "limit"
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class Reading:
 
     `seconds` is monotonic time. `breaks` counts the times that the counter's history was lost
     (a reset, a gap too long to rule out a wrap); `break_reason` says how the last time.
-    A failed reading has no joules but a `problem`.
+    A failed reading has no joules but a `problem`, and in `last_joules` what was read last.
+    `uncovered_seconds` is the time, since any origin, of which nothing is known.
     """
 
     seconds: float
@@ -42,6 +49,8 @@ class Reading:
     break_reason: str | None = None
     problem: str | None = None
     flags: tuple[str, ...] = ()
+    uncovered_seconds: float = 0.0
+    last_joules: float | None = None
 
 
 def energy_between(facts: Facts, start: Reading, end: Reading) -> Energy:
@@ -60,6 +69,7 @@ def energy_between(facts: Facts, start: Reading, end: Reading) -> Energy:
     flags = facts.flags + start.flags + end.flags
     if facts.cap_assumed:
         flags += ("power-cap-assumed",)
+    uncovered = min(seconds, max(0.0, end.uncovered_seconds - start.uncovered_seconds))
 
     def unknown(reason: str, *more: str, least: float | None = None) -> Energy:
         return Energy.unknown(
@@ -69,14 +79,16 @@ def energy_between(facts: Facts, start: Reading, end: Reading) -> Energy:
 
     for reading in (start, end):
         if reading.problem or reading.joules is None:
-            return unknown(reading.problem or "the counter gave no value")
+            return unknown(
+                reading.problem or "the counter gave no value", least=_floor(facts, start, end)
+            )
     assert start.joules is not None
     assert end.joules is not None
     joules = end.joules - start.joules
     cap = facts.cap_watts
     if facts.cap_assumed and seconds > 0:
-        cap = max(cap, joules / seconds)
-    bound = cap * max(start.lag_seconds, end.lag_seconds) + RESOLUTION_JOULES
+        cap = max(cap, min(joules / seconds, _ABSURD * cap))
+    bound = bound_joules(cap, max(start.lag_seconds, end.lag_seconds), uncovered)
     if start.breaks != end.breaks:
         # after a gap the sum so far is a floor; after a reset it would mix two histories
         least = max(0.0, joules - bound) if end.break_reason == GAP else None
@@ -94,12 +106,23 @@ def energy_between(facts: Facts, start: Reading, end: Reading) -> Energy:
             "tick or the sensor stands still; measure a longer window",
             "no-tick",
         )
-    if joules - bound > cap * seconds:
-        flags += ("implausible-high",)
-    return Energy(
+    coverage = 1.0 - uncovered / seconds if seconds > 0 else 1.0
+    energy = Energy(
         joules, "measured", None, facts.scope, facts.method, seconds, bound,
-        facts.sensor_relative, coverage=1.0, flags=flags,
+        facts.sensor_relative, coverage, flags + (("low-coverage",) if coverage < 0.9 else ()),
     )  # fmt: skip
+    return implausible(energy, idle_watts=facts.idle_watts, limit_watts=cap / CAP_OVER_LIMIT)
+
+
+def _floor(facts: Facts, start: Reading, end: Reading) -> float | None:
+    """What was spent at least, by the last value before the end's reading failed."""
+    if start.joules is None or end.last_joules is None or start.breaks != end.breaks:
+        return None
+    edge = max(start.lag_seconds, end.lag_seconds)
+    bound = bound_joules(
+        facts.cap_watts, edge, max(0.0, end.uncovered_seconds - start.uncovered_seconds)
+    )
+    return max(0.0, end.last_joules - start.joules - bound)
 
 
 GAP = (

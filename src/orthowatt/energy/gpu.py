@@ -1,161 +1,194 @@
-"""A GPU's energy counter: reading it at any moment or at the edge of its tick."""
+"""A GPU's energy: its counter, or on boards without one the integral of its power."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import dataclasses
+import threading
 from dataclasses import dataclass, field
 
+from .boards import HIGHEST_BOARD_WATTS, board_watts
+from .bounds import CAP_OVER_LIMIT
 from .counter import Facts, Reading
-from .nvml import GpuDevice, Nvml
+from .nvml import NOT_SUPPORTED, GpuDevice, Nvml
+from .power import PowerSensor, open_power
 from .problem import Problem
+from .sampler import GpuSampler
 from .units import joules_from_millijoules
 
 METHOD = "nvml-energy-counter"
+INTEGRAL_METHOD = "nvml-power-integral"
 #: NVML's stated accuracy of power readings, ±5 %.
 SENSOR_RELATIVE = 0.05
-#: The slowest tick known, for a counter whose own could not be timed.
+#: The slowest tick known, for a counter whose own could not be timed; power readings are renewed
+#: at least as often.
 SLOWEST_TICK_SECONDS = 0.1
-#: No board draws more (B300: 1,400 W), for a driver that tells no limit.
-HIGHEST_BOARD_WATTS = 1400.0
-CAP_OVER_LIMIT = 1.1
-_POLL_SECONDS = 2e-4
-_CALIBRATION_SECONDS = 0.5
-_CALIBRATION_TICKS = 3
+RESET = (
+    "the energy counter went back during the window (the driver was reloaded or the device "
+    "reset); measure again"
+)
+
+
+@dataclass(frozen=True)
+class Poll:
+    """One answer of a counter, between two times; `breaks` as in `Reading`."""
+
+    before: float
+    after: float
+    joules: float | None
+    problem: Problem | None
+    breaks: int = 0
+
+
+class _Board:
+    """What both kinds of GPU meters share: the device's facts, kept up with what was seen."""
+
+    facts: Facts
+
+    @property
+    def limit_watts(self) -> float | None:
+        """The enforced power limit in W, None where the driver tells none."""
+        return self.facts.limit_watts
+
+    def seen(self, watts: float, limit_watts: float) -> None:
+        """Raise the cap where this power or this enforced limit was seen (in W, or NaN)."""
+        facts = self.facts
+        if facts.limit_watts is not None:
+            if limit_watts > facts.limit_watts:  # somebody raised it meanwhile
+                cap = CAP_OVER_LIMIT * limit_watts
+                self.facts = dataclasses.replace(facts, cap_watts=cap, limit_watts=limit_watts)
+        elif CAP_OVER_LIMIT * watts > facts.cap_watts:
+            cap = CAP_OVER_LIMIT * watts
+            self.facts = dataclasses.replace(facts, cap_watts=cap, cap_from="highest seen")
 
 
 @dataclass
-class GpuCounter:
-    """One GPU's counter with its measured tick; open it with `open_counter`."""
+class GpuCounter(_Board):
+    """One GPU's energy counter with its measured tick and read cost."""
 
     nvml: Nvml
     device: GpuDevice
     facts: Facts
-    limit_watts: float | None
     tick_seconds: float | None = None
+    read_seconds: float | None = None
+    breaks: int = 0
+    last_joules: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def lag_seconds(self) -> float:
         """How old the counter's value may be when it is read at any moment."""
         return SLOWEST_TICK_SECONDS if self.tick_seconds is None else self.tick_seconds
 
-    def poll(self) -> _Poll:
-        """Ask the counter once."""
-        before = time.monotonic()
-        millijoules, problem = self.nvml.call(
-            "nvmlDeviceGetTotalEnergyConsumption", self.device.handle
-        )
-        after = time.monotonic()
-        joules = None if problem else joules_from_millijoules(millijoules)
-        return _Poll(before, after, joules, problem)
+    def poll(self) -> Poll:
+        """Ask the counter once; a value below an earlier one counts as a break."""
+        clock = self.nvml.clock
+        with self.lock:  # two threads must not take the values in the wrong order
+            before = clock.now()
+            millijoules, problem = self.nvml.call(
+                "nvmlDeviceGetTotalEnergyConsumption", self.device.handle
+            )
+            after = clock.now()
+            if problem is not None:
+                return Poll(before, after, None, problem, self.breaks)
+            joules = joules_from_millijoules(millijoules)
+            if self.last_joules is not None and joules < self.last_joules:
+                self.breaks += 1
+            self.last_joules = joules
+            return Poll(before, after, joules, None, self.breaks)
 
     def read(self) -> Reading:
         """The counter now, up to a tick old."""
         return self.reading(self.poll())
 
-    def reading(self, poll: _Poll, lag: float | None = None, *flags: str) -> Reading:
+    def reading(self, poll: Poll, lag: float | None = None, *flags: str) -> Reading:
         """A poll as a `Reading`; without `lag` it may be a whole tick old."""
+        broken = {"breaks": poll.breaks, "break_reason": RESET if poll.breaks else None}
         if poll.problem is not None:
-            text = f"the energy counter of {self.device.scope} failed: {poll.problem.sentence}"
-            return Reading(poll.after, None, problem=text)
+            text = f"the energy counter of {self.facts.scope} failed: {poll.problem.sentence}"
+            return Reading(
+                poll.after, None, self.lag_seconds, problem=text, last_joules=self.last_joules,
+                **broken,
+            )  # fmt: skip
         if lag is None:
             lag = self.lag_seconds + (poll.after - poll.before)
             if self.tick_seconds is None:
                 flags += ("tick-assumed",)
-        return Reading(poll.after, poll.joules, lag, flags=flags)
-
-
-@dataclass(frozen=True)
-class _Poll:
-    before: float
-    after: float
-    joules: float | None
-    problem: Problem | None
+        return Reading(poll.after, poll.joules, lag, flags=flags, **broken)
 
 
 @dataclass
-class _Watch:
-    """One counter under watch: its latest poll and the ticks seen as (time before, poll)."""
+class GpuIntegral(_Board):
+    """One GPU's energy where it has no counter: the sampler's integral of its power."""
 
-    counter: GpuCounter
-    last: _Poll
-    began: float = field(init=False)
-    ticks: list[tuple[float, _Poll]] = field(default_factory=list)
+    nvml: Nvml
+    device: GpuDevice
+    facts: Facts
+    power: PowerSensor
+    sampler: GpuSampler
+    tick_seconds: None = None
+    read_seconds: float | None = None
 
-    def __post_init__(self) -> None:
-        self.began = self.last.before
+    @property
+    def lag_seconds(self) -> float:
+        """How far an edge may be off: half the time a reading averages over, and its renewal."""
+        return self.power.window_seconds / 2 + SLOWEST_TICK_SECONDS
 
-    def poll(self) -> None:
-        poll = self.counter.poll()
-        if poll.problem is None and self.last.problem is None and poll.joules != self.last.joules:
-            # the tick fell between the beginning of the last poll and the end of this one
-            self.ticks.append((self.last.before, poll))
-        self.last = poll
-
-
-def _watch(counters: Sequence[GpuCounter], ticks: int, timeout: float) -> list[_Watch]:
-    """Poll all counters until each has ticked `ticks` times, failed, or the time is over."""
-    watches = [_Watch(counter, counter.poll()) for counter in counters]
-    deadline = time.monotonic() + timeout
-
-    def waiting() -> list[_Watch]:
-        return [w for w in watches if w.last.problem is None and len(w.ticks) < ticks]
-
-    while (open_watches := waiting()) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        for watch in open_watches:
-            watch.poll()
-    return watches
+    def read(self) -> Reading:
+        """The integral up to now, with a reading of the power taken for it."""
+        poll = self.sampler.poll()
+        trace = self.sampler.trace
+        if poll.problem is not None:
+            text = f"the power reading of {self.facts.scope} failed: {poll.problem.sentence}"
+            return Reading(
+                poll.seconds, None, self.lag_seconds, problem=text,
+                uncovered_seconds=trace.integral.uncovered_seconds,
+                last_joules=trace.integral.joules,
+            )  # fmt: skip
+        joules, uncovered = trace.integral.joules, trace.integral.uncovered_seconds
+        return Reading(poll.seconds, joules, self.lag_seconds, uncovered_seconds=uncovered)
 
 
-def calibrate(counters: Sequence[GpuCounter]) -> None:
-    """Time the ticks of all counters at once (at most half a second): the longest seen counts."""
-    for watch in _watch(counters, _CALIBRATION_TICKS + 1, _CALIBRATION_SECONDS):
-        spans = [
-            later.after - before
-            for (before, _), (_, later) in zip(watch.ticks, watch.ticks[1:], strict=False)
-        ]
-        if spans:
-            watch.counter.tick_seconds = max(spans)
+def gpu_facts(nvml: Nvml, device: GpuDevice, method: str) -> Facts:
+    """What is known of a GPU: its scope and power limit, and the cap that follows from it."""
+    limit = nvml.limit_watts(device.handle)
+    highest = board_watts(device.name)
+    if limit is not None:
+        cap, source = limit, "limit"
+    elif highest is not None:
+        cap, source = highest, "board table"
+    else:
+        cap, source = HIGHEST_BOARD_WATTS, "highest board"
+    return Facts(
+        device.scope, method, CAP_OVER_LIMIT * cap, limit is None, SENSOR_RELATIVE,
+        limit_watts=limit, cap_from=source,
+    )  # fmt: skip
 
 
-def read_at_ticks(counters: Sequence[GpuCounter]) -> dict[str, Reading]:
-    """Each counter read just after it ticked: the lag shrinks from the tick to a poll's gap.
+def open_gpu(
+    nvml: Nvml, device: GpuDevice
+) -> tuple[GpuCounter | GpuIntegral, GpuSampler] | Problem:
+    """A device's meter with its sampler, or why it cannot be measured.
 
-    A counter that does not tick in time is read as it is, flagged "edge-unaligned".
+    The counter where there is one; else the integral of the power, where that can be read.
     """
-    if not counters:
-        return {}
-    timeout = 2 * max(counter.lag_seconds for counter in counters) + 0.01
-    readings = {}
-    for watch in _watch(counters, 1, timeout):
-        counter = watch.counter
-        if watch.ticks:
-            before, poll = watch.ticks[0]
-            if counter.tick_seconds is not None:
-                # waiting longer than the tick believed so far proves that it is longer
-                counter.tick_seconds = max(counter.tick_seconds, before - watch.began)
-            readings[counter.device.scope] = counter.reading(poll, poll.after - before)
-        else:
-            # the tick is longer than believed, or nothing was drawn: the value may be this old
-            age = watch.last.after - watch.began + counter.lag_seconds
-            readings[counter.device.scope] = counter.reading(watch.last, age, "edge-unaligned")
-    return readings
-
-
-def open_counter(nvml: Nvml, device: GpuDevice) -> GpuCounter | Problem:
-    """The counter of a device, or why it cannot be read."""
     if device.mig:
         return Problem(
             f"{device.scope} is in MIG mode, and NVML cannot measure the energy of a MIG slice",
             f"sudo nvidia-smi -i {device.index} -mig 0",
         )
-    limit = nvml.limit_watts(device.handle)
-    cap = CAP_OVER_LIMIT * (HIGHEST_BOARD_WATTS if limit is None else limit)
-    facts = Facts(device.scope, METHOD, cap, limit is None, SENSOR_RELATIVE)
-    counter = GpuCounter(nvml, device, facts, limit)
+    power = open_power(nvml, device)
+    sensor = None if isinstance(power, Problem) else power
+    sampler = GpuSampler(nvml, device, sensor)
+    counter = GpuCounter(nvml, device, gpu_facts(nvml, device, METHOD))
     problem = counter.poll().problem
-    if problem is not None:
-        text = f"the energy counter of {device.scope} cannot be read: {problem.text}"
-        return Problem(text, problem.mend, problem.code)
-    return counter
+    if problem is None:
+        sampler.count, sampler.metered = (lambda: counter.poll().joules), counter
+        return counter, sampler
+    if sensor is not None and problem.code == NOT_SUPPORTED:
+        integral = GpuIntegral(
+            nvml, device, gpu_facts(nvml, device, INTEGRAL_METHOD), sensor, sampler
+        )
+        sampler.metered = integral
+        return integral, sampler
+    text = f"the energy counter of {device.scope} cannot be read: {problem.text}"
+    return Problem(text, problem.mend, problem.code)

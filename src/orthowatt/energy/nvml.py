@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .clock import CLOCK, Clock
 from .problem import Problem
 from .units import watts_from_milliwatts
 
+#: The code by which NVML says that a board or driver does not offer a call.
+NOT_SUPPORTED = 3
 #: Error code of NVML: (what it means, what mends it). A code that is absent is named by number.
 _MEANINGS = {
     3: (
@@ -60,24 +64,27 @@ def problem_of(error: Any) -> Problem:
 class Nvml:
     """An open NVML session; `problem` says why it could not be opened, else None.
 
+    `library` stands in for nvidia-ml-py and `clock` for the machine's clock (both for tests).
     nvidia-ml-py is imported here and nowhere else, so that `import orthowatt` stays light.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: Any = None, clock: Clock = CLOCK) -> None:
+        self.clock = clock
         self.problem: Problem | None = None
         self._devices: list[GpuDevice] | None = None
         self._library: Any = None
+        if library is None:
+            try:
+                import pynvml as library
+            except ImportError:
+                self.problem = Problem("nvidia-ml-py is not installed", "pip install nvidia-ml-py")
+                return
         try:
-            import pynvml
-        except ImportError:
-            self.problem = Problem("nvidia-ml-py is not installed", "pip install nvidia-ml-py")
-            return
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
+            library.nvmlInit()
+        except library.NVMLError as error:
             self.problem = problem_of(error)
             return
-        self._library = pynvml
+        self._library = library
 
     @property
     def absent(self) -> bool:
@@ -108,6 +115,11 @@ class Nvml:
     def optional(self, name: str, *arguments: Any) -> Any | None:
         """The result of a call that may be missing, else None."""
         return self.call(name, *arguments)[0]
+
+    def number(self, name: str, *arguments: Any) -> float:
+        """The number that a call gives, not-a-number where it is missing or fails."""
+        value = self.optional(name, *arguments)
+        return math.nan if value is None else float(value)
 
     def devices(self) -> list[GpuDevice]:
         """The machine's GPUs in PCI order; empty when NVML could not be opened."""

@@ -6,10 +6,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError, InputTypeError, check_choice, closest
 from .units import joules_text
+
+if TYPE_CHECKING:
+    from .ratio import Ratio
 
 STATUSES = ("measured", "estimated", "unknown")
 
@@ -17,14 +20,21 @@ STATUSES = ("measured", "estimated", "unknown")
 FLAGS = {
     "counter-reset": "the counter went back during the window (driver reload or reset)",
     "edge-unaligned": "a counter's edge was not seen in time, so it was read between two ticks",
+    "foreign-processes": "another process computed on the GPU meanwhile: its energy is counted too",
     "edge-wait": "more than 5 % of the measured time is the wait for the counter's tick",
     "gap": "the counter was left unread for so long that it may have wrapped unseen",
+    "idle-drift": "the idle power moved by more than 5 % while or between it was measured",
     "implausible-high": "the mean power lies above 1.1 times the power limit",
+    "implausible-low": "the mean power lies below half of the idle power",
+    "integral-disagrees": "the power readings add up to 2 % more or less than the counter",
+    "low-coverage": "power readings speak for less than 90 % of the time",
+    "net": "net of idle: the gross energy less the idle power times the time",
     "no-tick": "the counter did not move during the window",
     "not-synchronised": "CUDA could not be synchronised at an edge: queued work may be missing",
     "one-core": "on AMD this domain counts one core only",
-    "power-cap-assumed": "no power limit could be read: the bound uses the highest of any device",
+    "power-cap-assumed": "no power limit could be read: the bound uses the highest known or seen",
     "tick-assumed": "the counter's tick could not be timed: the bound assumes the slowest known",
+    "upper-bound": "an upper bound from the power limit, not a measurement",
 }
 
 
@@ -102,6 +112,22 @@ class Energy:
             return None
         return max(0.0, self.joules - self.bound_joules)
 
+    def interval_joules(self, *, sensor: bool = False) -> tuple[float, float] | None:
+        """The lowest and highest energy that the bound allows, in J; None where it is unknown.
+
+        With `sensor` the sensor's own accuracy widens it, None where its maker states none.
+
+        >>> run = Energy(100.0, "measured", scope="gpu:A", bound_joules=2.0, sensor_relative=0.05)
+        >>> run.interval_joules(), run.interval_joules(sensor=True)
+        ((98.0, 102.0), (93.0, 107.0))
+        """
+        if self.joules is None or self.bound_joules is None:
+            return None
+        if sensor and self.sensor_relative is None:
+            return None
+        width = self.bound_joules + (self.joules * (self.sensor_relative or 0.0) if sensor else 0.0)
+        return max(0.0, self.joules - width), self.joules + width
+
     @property
     def mean_watts(self) -> float | None:
         """Mean power in watts over `seconds`; None when either is unknown or the time is 0."""
@@ -136,6 +162,12 @@ class Energy:
             at_least_joules=None if known or not floors else sum(floors),
         )
 
+    def __truediv__(self, other: Energy) -> Ratio:
+        """The ratio to another energy of one scope with its interval; as `ratio`."""
+        from .ratio import ratio
+
+        return ratio(self, other) if isinstance(other, Energy) else NotImplemented
+
     def __radd__(self, other: object) -> Energy:
         # sum() starts from the integer 0
         return self if isinstance(other, int) and other == 0 else NotImplemented
@@ -169,6 +201,8 @@ class Energy:
             floor = self.at_least_joules
             least = f", at least {joules_text(floor)}" if floor is not None else ""
             return f"unknown{least}: {self.reason}"
+        if "upper-bound" in self.flags:
+            return f"at most {joules_text(self.joules)} (estimated)"
         bound = f" ± {joules_text(self.bound_joules)}" if self.bound_joules is not None else ""
         estimated = " (estimated)" if self.status == "estimated" else ""
         return f"{joules_text(self.joules)}{bound}{estimated}"

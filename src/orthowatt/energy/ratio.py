@@ -23,8 +23,9 @@ class Ratio:
 def ratio(numerator: Energy, denominator: Energy, *, across: bool = False) -> Ratio:
     """`numerator` / `denominator` with its interval; both of one scope.
 
-    On one device the sensor's own relative error cancels and only the reading bounds count. With
-    `across=True` different scopes are allowed and the sensors' errors widen the interval.
+    On one device, measured in one way, the sensor's own relative error cancels and only the
+    reading bounds count. With `across=True` different scopes are allowed; then, and between two
+    methods, the sensors' errors widen the interval.
     Raises `InputError` for different scopes without `across`, or a divisor of 0 J.
 
     >>> a = Energy(110.0, "measured", scope="gpu:A", bound_joules=1.0, sensor_relative=0.05)
@@ -46,7 +47,8 @@ def ratio(numerator: Energy, denominator: Energy, *, across: bool = False) -> Ra
         raise InputError("a ratio to 0 J is not defined; measure a longer window")
     low, high = _interval(numerator), _interval(denominator)
     value = numerator.joules / denominator.joules  # type: ignore[operator]
-    widest = _sensors(numerator, denominator) if across else (1.0, 1.0)
+    same = numerator.scope == denominator.scope and numerator.method == denominator.method
+    widest = (1.0, 1.0) if same else _sensors(numerator, denominator)
     if widest is None:
         return Ratio(value, None, None, "a sensor's own accuracy is not known")
     top = low[1] / high[0] * widest[1] if high[0] > 0 else math.inf

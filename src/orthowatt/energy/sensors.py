@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .clock import CLOCK
 from .counter import Facts, Reading
 from .cuda import UsedGpu, bare_uuid, running_torch, used_gpus
-from .gpu import GpuCounter, calibrate, open_counter, read_at_ticks
+from .edges import calibrate, read_at_ticks
+from .gpu import GpuCounter, GpuIntegral, open_gpu
 from .keeper import Keeper
 from .nvml import GpuDevice, Nvml
 from .problem import Problem
 from .rapl import POWERCAP_ROOT, Rapl, RaplCounter, open_rapl
+from .sampler import GpuSampler
 from .visible import Visible, visible
+
+#: Polls of power and counter a second, unless told otherwise.
+HERTZ = 10.0
+_SLOW_SECONDS = 1.0
+#: A reading at a tick's edge this young serves a second window that opens or closes beside it.
+_SHARED_EDGE_SECONDS = 2e-3
 
 
 @dataclass(frozen=True)
@@ -39,22 +49,35 @@ class Sensors:
     """The counters by scope (`gpus`, `rapl.counters`) and the scopes that cannot be read.
 
     `gpu=False` leaves NVML alone, `cpu=False` RAPL. Only GPUs that CUDA shows to this process
-    are opened, all of them where it is not sure which those are.
+    are opened, all of them where it is not sure which those are. `nvml` stands in for the
+    machine's driver. `hertz` polls a second go into `samplers`; 0 turns that off.
     """
 
     def __init__(
-        self, *, gpu: bool = True, cpu: bool = True, powercap_root: Path | str = POWERCAP_ROOT
+        self,
+        *,
+        gpu: bool = True,
+        cpu: bool = True,
+        powercap_root: Path | str = POWERCAP_ROOT,
+        nvml: Nvml | None = None,
+        hertz: float = HERTZ,
     ) -> None:
         self.process = os.getpid()
-        self.nvml = Nvml() if gpu else None
+        self.nvml = (Nvml() if nvml is None else nvml) if gpu else None
+        self.clock = CLOCK if self.nvml is None else self.nvml.clock
         self.rapl = open_rapl(Path(powercap_root)) if cpu else Rapl()
-        self.gpus: dict[str, GpuCounter] = {}
+        self.gpus: dict[str, GpuCounter | GpuIntegral] = {}
+        self.samplers: dict[str, GpuSampler] = {}
+        self.hertz = hertz
         self.problems: dict[str, Problem] = dict(self.rapl.problems)
         self.seen = Visible(())
+        self.keeper = Keeper(self.clock)
+        self._edge: tuple[float, dict[str, Reading]] = (-1.0, {})
+        for counter in self.rapl.counters.values():
+            self.keeper.add(counter.read, counter.poll_seconds, elastic=False)
         if self.nvml is not None:
             self._open_gpus(self.nvml)
-        self._keeper = Keeper(list(self.rapl.counters.values()))
-        weakref.finalize(self, self._keeper.stop)
+        weakref.finalize(self, self.keeper.stop)
 
     def _open_gpus(self, nvml: Nvml) -> None:
         if nvml.problem is not None and not nvml.absent:
@@ -67,15 +90,33 @@ class Sensors:
                 "measure on a whole GPU: sudo nvidia-smi -mig 0",
             )
         chosen = [devices[i] for i in self.seen.indices] if self.seen.sure else devices
-        calibrate([counter for device in chosen if (counter := self._open(nvml, device))])
+        self._open(nvml, chosen)
 
-    def _open(self, nvml: Nvml, device: GpuDevice) -> GpuCounter | None:
-        counter = open_counter(nvml, device)
-        if isinstance(counter, Problem):
-            self.problems[device.scope] = counter
-            return None
-        self.gpus[device.scope] = counter
-        return counter
+    def _open(self, nvml: Nvml, devices: Iterable[GpuDevice]) -> None:
+        """Open the devices, time their ticks, have them sampled while windows are open."""
+        opened = []
+        for device in devices:
+            found = open_gpu(nvml, device)
+            if isinstance(found, Problem):
+                self.problems[device.scope] = found
+                continue
+            meter, sampler = found
+            opened.append(meter)
+            if self.hertz:
+                self.samplers[device.scope] = sampler
+                # the rate is the caller's to choose; the usual one gives way to the cost
+                elastic = self.hertz == HERTZ
+                self.keeper.add(sampler.poll, 1 / self.hertz, elastic=elastic)
+                self.keeper.add(sampler.poll_slow, _SLOW_SECONDS, elastic=elastic)
+            self.gpus[device.scope] = meter
+        calibrate([meter for meter in opened if isinstance(meter, GpuCounter)])
+
+    def set_idle(self, idle_watts: Mapping[str, float]) -> None:
+        """Tell the idle power of scopes in W, which their mean power is then held against."""
+        for scope, watts in idle_watts.items():
+            counter = self.gpus.get(scope) or self.rapl.counters.get(scope)
+            if counter is not None:
+                counter.facts = dataclasses.replace(counter.facts, idle_watts=watts)
 
     @property
     def visible_gpus(self) -> list[str]:
@@ -115,8 +156,7 @@ class Sensors:
         if matches:
             scope = matches[0].scope
             if scope not in self.gpus and scope not in self.problems:
-                counter = self._open(self.nvml, matches[0])
-                calibrate([counter] if counter else [])
+                self._open(self.nvml, matches[:1])
             return scope
         scope = f"gpu:GPU-{gpu.uuid}" if gpu.uuid else f"gpu:cuda-{gpu.index}"
         why = self.nvml.problem.sentence if self.nvml.problem else "NVML does not list it"
@@ -141,14 +181,31 @@ class Sensors:
         gpus = [gpu for scope, gpu in self.gpus.items() if scope in wanted]
         cpus = [cpu for scope, cpu in self.rapl.counters.items() if scope in wanted]
         readings = {cpu.facts.scope: cpu.read() for cpu in cpus} if cpu_first else {}
-        readings |= read_at_ticks(gpus) if align else {gpu.facts.scope: gpu.read() for gpu in gpus}
+        readings |= self._at_ticks(gpus) if align else {gpu.facts.scope: gpu.read() for gpu in gpus}
         if not cpu_first:
             readings |= {cpu.facts.scope: cpu.read() for cpu in cpus}
         return readings
 
+    def _at_ticks(self, gpus: Iterable[GpuCounter | GpuIntegral]) -> dict[str, Reading]:
+        """The counters at their ticks' edges; windows that meet there share the readings."""
+        gpus = list(gpus)
+        when, shared = self._edge
+        if self.clock.now() - when <= _SHARED_EDGE_SECONDS and all(
+            gpu.facts.scope in shared for gpu in gpus
+        ):
+            return {gpu.facts.scope: shared[gpu.facts.scope] for gpu in gpus}
+        readings = read_at_ticks([gpu for gpu in gpus if isinstance(gpu, GpuCounter)])
+        readings |= {gpu.facts.scope: gpu.read() for gpu in gpus if isinstance(gpu, GpuIntegral)}
+        self._edge = (self.clock.now(), readings)
+        return readings
+
     def keep(self) -> None:
-        """Read wrapping counters in the background from now on, often enough to see each wrap."""
-        self._keeper.start()
+        """A window opens: sample, and read wrapping counters, in the background from now on."""
+        self.keeper.hold()
+
+    def release(self) -> None:
+        """A window has closed."""
+        self.keeper.release()
 
     def reports(self) -> list[SensorReport]:
         """One report for each sensor found and for each kind that is missing."""
@@ -159,6 +216,7 @@ class Sensors:
             problems["gpu"] = self.nvml.problem
         elif self.nvml is not None and not self.nvml.devices() and "gpu" not in problems:
             problems["gpu"] = Problem("the NVIDIA driver lists no GPU")
+        problems |= self.rapl.skipped
         for scope, problem in problems.items():
             text, mend = problem.text, problem.mend
             found.append(SensorReport(_name(scope), scope, False, text, mend, ""))
@@ -166,9 +224,38 @@ class Sensors:
 
     def close(self) -> None:
         """Stop the background reading and give NVML back."""
-        self._keeper.stop()
+        self.keeper.stop()
         if self.nvml is not None:
             self.nvml.close()
+
+
+def describe(sensors: Sensors) -> dict[str, Any]:
+    """Every sensor with its tick, read cost and power cap, and the sampler; JSON-ready."""
+    told: dict[str, dict[str, Any]] = {}
+    for scope, counter in {**sensors.gpus, **sensors.rapl.counters}.items():
+        facts = counter.facts
+        told[scope] = {
+            "method": facts.method,
+            "power_cap_watts": facts.cap_watts,
+            "power_cap_assumed": facts.cap_assumed,
+            "power_cap_from": facts.cap_from,
+            "power_limit_watts": counter.limit_watts,
+            "idle_watts": facts.idle_watts,
+            "lag_seconds": counter.lag_seconds,
+        }
+    for scope, gpu in sensors.gpus.items():
+        told[scope] |= {"tick_seconds": gpu.tick_seconds, "read_seconds": gpu.read_seconds}
+        power = sensors.samplers[scope].power if scope in sensors.samplers else None
+        told[scope] |= {
+            "power_source": power.source if power else None,
+            "power_window_seconds": power.window_seconds if power else None,
+        }
+    keeper = sensors.keeper
+    share = keeper.cpu_seconds / keeper.ran_seconds if keeper.ran_seconds else None
+    return {
+        "sampler": {"hertz": sensors.hertz, "cpu_share": share},
+        "sensors": [r.to_dict() | told.get(r.scope, {}) for r in sensors.reports()],
+    }
 
 
 _KINDS = {"gpu": "GPU", "cpu-package": "CPU package", "cpu-core": "CPU core", "dram": "DRAM"}
@@ -184,10 +271,12 @@ def _limit(watts: float | None) -> str:
     return "no limit told" if watts is None else f"limit {watts:.0f} W"
 
 
-def _gpu_report(gpu: GpuCounter) -> SensorReport:
+def _gpu_report(gpu: GpuCounter | GpuIntegral) -> SensorReport:
     tick = "tick not timed" if gpu.tick_seconds is None else f"tick {gpu.tick_seconds * 1e3:.0f} ms"
-    model = gpu.device.name or "GPU"
-    detail = f"{model}, NVML energy counter, {_limit(gpu.limit_watts)}, {tick}"
+    how = f"NVML energy counter, {_limit(gpu.limit_watts)}, {tick}"
+    if isinstance(gpu, GpuIntegral):
+        how = f"no energy counter: NVML power integrated, {_limit(gpu.limit_watts)}"
+    detail = f"{gpu.device.name or 'GPU'}, {how}"
     return SensorReport(f"GPU {gpu.device.index}", gpu.facts.scope, True, None, None, detail)
 
 
@@ -197,7 +286,7 @@ def _rapl_report(counter: RaplCounter) -> SensorReport:
     return SensorReport(_name(counter.facts.scope), counter.facts.scope, True, None, None, detail)
 
 
-def _holds_context(counter: GpuCounter) -> bool:
+def _holds_context(counter: GpuCounter | GpuIntegral) -> bool:
     processes = counter.nvml.optional("nvmlDeviceGetComputeRunningProcesses", counter.device.handle)
     if not any(process.pid == os.getpid() for process in processes or ()):
         return False

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .counter import Reading, energy_between
 from .cuda import synchronize
+from .device_stats import DeviceStats, device_stats
+from .measured import Measured
 from .primary import primary_energy, primary_scopes
 from .quantity import Energy
 from .rapl import is_inner
@@ -25,60 +25,23 @@ _WAIT_SHARE = 0.05
 _LONG_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The result of a window, or the sum over `windows` windows that followed each other.
-
-    `seconds` is the time of the bodies; `energies` by scope, `energy` the primary one, `total`
-    the sum of all parts that do not overlap.
-    """
-
-    seconds: float
-    energies: dict[str, Energy]
-    energy: Energy
-    total: Energy
-    windows: int = 1
-
-    def __add__(self, other: Measured) -> Measured:
-        scopes = sorted({*self.energies, *other.energies})
-        return Measured(
-            self.seconds + other.seconds,
-            {s: _one_after_the_other(self.energies.get(s), other.energies.get(s)) for s in scopes},
-            _one_after_the_other(self.energy, other.energy),
-            _one_after_the_other(self.total, other.total),
-            self.windows + other.windows,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Seconds, primary energy, total and parts as JSON-ready values."""
-        return {
-            "seconds": self.seconds,
-            "windows": self.windows,
-            "energy": self.energy.to_dict(),
-            "total": self.total.to_dict(),
-            "parts": {scope: part.to_dict() for scope, part in self.energies.items()},
-        }
-
-
-def _one_after_the_other(first: Energy | None, second: Energy | None) -> Energy:
-    """The sum over time; unknown where the two windows did not watch the same scope."""
-    if first is not None and second is not None and first.scope == second.scope:
-        return first + second
-    scopes = [energy.scope for energy in (first, second) if energy is not None]
-    reason = f"the windows did not watch the same scope ({' and '.join(scopes)})"
-    return Energy.unknown(reason, scopes[0])
-
-
 class Window:
     """One window of an `EnergyMeter`: a context manager, or `open()` and `close()` by hand.
 
     Windows may nest, overlap and run in several threads. Once closed, `energies` holds the
     energy of each scope, `energy` the primary one, `total` the sum of all parts, `seconds` the
     time of the body. An exception closes the window and goes on.
+
+    `window(name)` opens a part of this one (run → epoch → phase): parts that follow each other
+    without a gap add up to the whole within a tick. Closing a window closes its open parts.
     """
 
-    def __init__(self, meter: EnergyMeter, name: str, align: bool) -> None:
+    def __init__(
+        self, meter: EnergyMeter, name: str, align: bool, parent: Window | None = None
+    ) -> None:
         self.name = name
+        self.parent = parent
+        self.parts: list[Window] = []
         self._meter = meter
         self._align = align
         self._process = os.getpid()
@@ -94,14 +57,30 @@ class Window:
         if self._sensors is not None:
             raise InputError(f"window {self.name!r} was opened before; take a new one")
         sensors = self._meter.sensors
+        self._process = os.getpid()
         self._synchronize()
         self._used = sensors.used(ask_driver=False)
         sensors.keep()
-        self._start = sensors.read(align=self._align)
-        self._began = time.monotonic()
+        try:
+            self._start = sensors.read(align=self._align)
+        except BaseException:  # Ctrl-C while it waits for a tick
+            sensors.release()
+            raise
+        self._began = sensors.clock.now()
         self._sensors = sensors
+        if self.parent is not None:
+            self.parent.parts.append(self)
         self._meter.opened(self)
         return self
+
+    def window(self, name: str, *, align: bool | None = None) -> Window:
+        """A new window that is a part of this one; `align` as in `EnergyMeter.window`."""
+        return self._meter.window(name, align=self._align if align is None else align, parent=self)
+
+    @property
+    def path(self) -> str:
+        """The names from the outermost window to this one, as in "run/epoch/train"."""
+        return self.name if self.parent is None else f"{self.parent.path}/{self.name}"
 
     def close(self) -> Window:
         """Wait for queued GPU work, read every counter, end; closing twice does nothing."""
@@ -110,9 +89,10 @@ class Window:
             return self
         if os.getpid() != self._process:
             return self._give_up("the window was opened in another process than it was closed in")
+        self._close_parts()
         try:
             self._synchronize()
-            body = time.monotonic() - self._began
+            body = sensors.clock.now() - self._began
             align = self._align and body < _LONG_SECONDS
             end = sensors.read(align=align, cpu_first=True)
             used = list(dict.fromkeys([*self._used, *sensors.used(ask_driver=True)]))
@@ -123,12 +103,19 @@ class Window:
         for scope, energy in energies.items():
             if energy.seconds is not None and energy.seconds - body > _WAIT_SHARE * energy.seconds:
                 energies[scope] = energy.replace(flags=(*energy.flags, "edge-wait"))
-        self._settle(sensors, energies, body, used)
+        devices = self._devices(sensors, end, energies)
+        self._settle(sensors, energies, body, used, devices)
         return self
+
+    def _close_parts(self) -> None:
+        for part in self.parts:
+            if part._measured is None and part._process == os.getpid():
+                part.close()
 
     def cancel(self) -> Window:
         """End without a measurement: every energy is unknown, with this as the reason."""
         self._opened()
+        self._close_parts()
         return self if self._measured is not None else self._give_up("the window was cancelled")
 
     def __enter__(self) -> Window:
@@ -167,9 +154,23 @@ class Window:
         """Time of the window's body in seconds, waits for ticks excluded."""
         return self.measured.seconds
 
+    @property
+    def devices(self) -> dict[str, DeviceStats]:
+        """What the sampler saw of each GPU by scope; empty where it was switched off."""
+        return self.measured.devices
+
     def to_dict(self) -> dict[str, Any]:
-        """Seconds, primary energy, total and parts as JSON-ready values."""
+        """Seconds, primary energy, total, parts and devices as JSON-ready values."""
         return self.measured.to_dict()
+
+    @property
+    def began(self) -> float:
+        """When the body began, in monotonic seconds."""
+        return self._began
+
+    def readings(self) -> dict[str, Reading]:
+        """The readings that the window began with, by scope."""
+        return dict(self._start)
 
     def joules_so_far(self) -> float | None:
         """The primary energy up to now in joules, without waiting for anything; None if unknown.
@@ -193,17 +194,43 @@ class Window:
 
     def _give_up(self, reason: str) -> Window:
         sensors = self._opened()
-        body = time.monotonic() - self._began
+        body = sensors.clock.now() - self._began
         energies = {s: Energy.unknown(reason, s, seconds=body) for s in sensors.scopes}
-        return self._settle(sensors, energies, body, self._used)
+        return self._settle(sensors, energies, body, self._used, {})
+
+    def _devices(
+        self, sensors: Sensors, end: Mapping[str, Reading], energies: dict[str, Energy]
+    ) -> dict[str, DeviceStats]:
+        """What was sampled between the two readings; what it shows is flagged in `energies`."""
+        found = {}
+        for scope, sampler in sensors.samplers.items():
+            start, energy = self._start.get(scope), energies.get(scope)
+            if start is None or energy is None or scope not in end:
+                continue
+            stats = device_stats(sampler.trace, start.seconds, end[scope].seconds, energy.joules)
+            flags = energy.flags
+            if stats.disagrees(energy.joules, energy.bound_joules):
+                flags += ("integral-disagrees",)
+            if stats.foreign_processes:
+                flags += ("foreign-processes",)
+            found[scope], energies[scope] = stats, energy.replace(flags=flags)
+        return found
 
     def _settle(
-        self, sensors: Sensors, energies: dict[str, Energy], body: float, used: Sequence[str]
+        self,
+        sensors: Sensors,
+        energies: dict[str, Energy],
+        body: float,
+        used: Sequence[str],
+        devices: dict[str, DeviceStats],
     ) -> Window:
+        energies = self._meter.completed(energies, body)
         energy = primary_energy(self._meter.scope, sensors, energies, used)
         parts = [part for scope, part in energies.items() if not is_inner(scope)]
         total = sum(parts[1:], parts[0]) if parts else energy
-        self._measured = Measured(body, energies, energy, total)
+        self._measured = Measured(body, energies, energy, total, devices=devices)
+        if self._process == os.getpid():
+            sensors.release()
         self._meter.ended(self)
         return self
 
