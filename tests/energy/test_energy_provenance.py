@@ -6,8 +6,9 @@ import sys
 import time
 
 import pytest
+from sensor_fakes import UUID_A, Gpu
 
-from orthowatt.energy.doctor import sensors
+from orthowatt.energy.doctor import SensorReport, sensors, verdict
 from orthowatt.energy.provenance import container, host, software
 from orthowatt.errors import InputError
 
@@ -49,6 +50,48 @@ def test_container_by_control_group(tmp_path):
     assert container(tmp_path) == "container"
 
 
+OVERLAY = "22 1 0:52 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/var/lib/x\n"
+DISK = "22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n"
+INSIDE = DISK + "90 22 0:60 / /mnt/image rw - overlay overlay rw\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "kind"),
+    [
+        ("run/systemd/container", "systemd-nspawn\n", "systemd-nspawn"),
+        ("proc/self/mountinfo", OVERLAY, "container"),
+        ("proc/self/mountinfo", DISK, None),
+        ("proc/self/mountinfo", INSIDE, None),
+    ],
+)
+def test_container_by_other_marks(tmp_path, file, text, kind):
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert container(tmp_path) == kind
+
+
+def test_a_gpu_is_described_and_what_is_not_told_is_null(on_gpus):
+    """The stand-in knows driver and limit; clocks and ECC are calls that it may lack."""
+    code = """
+        from orthowatt.energy.provenance import host
+        out = host("cuda")
+    """
+    for library in ("full", "minimal"):
+        out, _ = on_gpus(code, Gpu(limit=650.0), library=library)
+        (gpu,) = out["gpus"]
+        expected = {
+            "uuid", "name", "driver", "vbios", "power_limit_watts", "power_limit_default_watts",
+            "ecc", "mig", "graphics_clock_mhz", "memory_clock_mhz", "temperature_celsius",
+            "performance_state", "persistence_mode", "pci_bus_id",
+        }  # fmt: skip
+        assert expected <= set(gpu)
+        assert all(gpu[name] is None or gpu[name] != "" for name in expected)
+        if library == "full":
+            assert (gpu["driver"], gpu["power_limit_watts"]) == ("600.01", 650.0)
+        else:
+            assert gpu["power_limit_watts"] is None
+
+
 def test_doctor_tries_each_sensor(powercap):
     powercap.add("intel-rapl:0", "package-0", joules=5)
     by_scope = {report.scope: report for report in sensors(powercap.root)}
@@ -67,3 +110,50 @@ def test_doctor_names_what_is_missing_and_the_mend(tmp_path):
     assert (cpu.readable, cpu.mend) == (False, "sudo modprobe intel_rapl_msr")
     for report in by_scope.values():
         assert report.readable or report.reason
+
+
+def test_doctor_names_a_package_that_is_counted_already(powercap):
+    for number in (0, 1):
+        powercap.add(f"intel-rapl:{number}", f"package-{number}", joules=5)
+    by_scope = {report.scope: report for report in sensors(powercap.root)}
+    twin = by_scope["cpu-package:1"]
+    assert not twin.readable
+    assert "counter of cpu-package:0" in twin.reason
+
+
+def report(scope, readable):
+    return SensorReport(scope, scope, readable, None if readable else "it is lost", None, "")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "words"),
+    [
+        ({"gpu:A": False, "cpu-package": False}, "No energy can be measured here"),
+        ({"gpu:A": True, "cpu-package:0": True}, "can be measured: gpu:A, cpu-package:0; work on"),
+        ({"gpu:A": False, "cpu-package:0": True}, "that of work on a GPU is unknown"),
+        ({"gpu": False, "cpu-package:0": True}, "Energy can be measured: cpu-package:0."),
+    ],
+)
+def test_the_verdict_says_what_can_be_measured(scopes, words):
+    assert words in verdict([report(scope, readable) for scope, readable in scopes.items()])
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_doctor_tells_a_counter_that_runs_from_one_that_is_not_offered(on_gpus, moving):
+    program = """
+        from orthowatt.energy.doctor import sensors
+        out = [report.to_dict() for report in sensors(os.environ["NO_POWERCAP"])]
+    """
+    out, _ = on_gpus(program, Gpu() if moving else Gpu(events=("0 error 3",)))
+    gpu = next(item for item in out if item["scope"] == f"gpu:{UUID_A}")
+    assert gpu["readable"] == moving
+    assert gpu["reason"] is None if moving else "does not offer it" in gpu["reason"]
+
+
+@pytest.mark.slow
+def test_strict_is_content_with_one_gpu(on_gpus):
+    program = """
+        from orthowatt.cli import main
+        out = main(["doctor", "--strict"])
+    """
+    assert on_gpus(program, Gpu())[0] == 0

@@ -27,12 +27,18 @@ def run(argv: Sequence[str]) -> int:
         "What this machine can measure and run, and how to mend the rest.",
         "orthowatt doctor",
     )  # fmt: skip
-    from ..energy.doctor import sensors
+    from ..energy.doctor import sensors, verdict
 
     reports = sensors()
     machine = _machine()
     if options.json:
-        print_json({"machine": machine, "sensors": [report.to_dict() for report in reports]})
+        print_json(
+            {
+                "machine": machine,
+                "sensors": [report.to_dict() for report in reports],
+                "verdict": verdict(reports),
+            }
+        )
     else:
         for name, text in machine.items():
             print(f"{name:<14} {text}")
@@ -44,25 +50,29 @@ def run(argv: Sequence[str]) -> int:
                 print(f"{'':<14} why: {report.reason}")
             if report.mend:
                 print(f"{'':<14} mend: {report.mend}")
+        print(f"\n{verdict(reports)}")
     readable = any(report.readable for report in reports)
-    if not readable and not options.json:
-        print("\nNo energy can be measured here; everything else runs, and joules read unknown.")
     return 1 if options.strict and not readable else 0
 
 
 def _machine() -> dict[str, Any]:
     import torch
 
+    from ..energy.provenance import host
     from ..transforms.functional import backend_info
 
     devices = "cpu"
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         devices = "cpu, cuda (" + ", ".join(names) + ")"
+    machine = host("cpu")
+    around = [f"in a container ({machine['container']})"] if machine["container"] else []
+    around += ["in a virtual machine"] if machine["virtual_machine"] else []
     info = backend_info(torch.zeros(56, 56))
     return {
         "python": f"{platform.python_version()} ({sys.platform}, {platform.machine()})",
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
         "devices": devices,
+        "host": ", ".join([f"{machine['cpu']}, {machine['cores']} logical cores", *around]),
         "transforms": f"{info.path}: {info.reason}",
     }

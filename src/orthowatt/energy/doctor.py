@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from .rapl import POWERCAP_ROOT
 from .sensors import SensorReport, Sensors
 
-__all__ = ["SensorReport", "sensors"]
+__all__ = ["SensorReport", "sensors", "verdict"]
 
 _WAIT_SECONDS = 0.05
 
@@ -35,9 +36,32 @@ def sensors(powercap_root: Path | str = POWERCAP_ROOT) -> list[SensorReport]:
         }
         # a GPU's tick may be longer than this wait, but not than the one that timed it
         still -= {scope for scope, gpu in opened.gpus.items() if gpu.tick_seconds is not None}
-        return [_judged(report, after, still) for report in opened.reports()]
+        reports = [_judged(report, after, still) for report in opened.reports()]
+        listed = {report.scope for report in reports}
+        skipped = {s: p for s, p in opened.rapl.skipped.items() if s not in listed}
+        return reports + [
+            SensorReport(scope, scope, False, problem.text, problem.mend, "")
+            for scope, problem in skipped.items()
+        ]
     finally:
         opened.close()
+
+
+def verdict(reports: Sequence[SensorReport]) -> str:
+    """What the reports mean for a measurement here, in one sentence.
+
+    >>> verdict([SensorReport("GPU 0", "gpu:A", False, "it is lost", "sudo reboot", "")])
+    'No energy can be measured here; everything else runs, and joules read unknown.'
+    """
+    readable = [report for report in reports if report.readable]
+    if not readable:
+        return "No energy can be measured here; everything else runs, and joules read unknown."
+    names = ", ".join(report.name for report in readable)
+    if any(report.scope.startswith("gpu") for report in readable):
+        return f"Energy can be measured: {names}; work on a GPU counts the GPUs, other the CPU."
+    if any(report.scope.startswith("gpu:") for report in reports):
+        return f"Only the CPU's energy can be measured ({names}); that of work on a GPU is unknown."
+    return f"Energy can be measured: {names}."
 
 
 def _judged(report: SensorReport, readings: dict, still: set[str]) -> SensorReport:

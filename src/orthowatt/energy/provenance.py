@@ -62,6 +62,7 @@ def host(device: str | None = None) -> dict[str, Any]:
         "gpus": [{**gpu, "used": bare_uuid(gpu["uuid"] or "") in uuids} for gpu in gpus],
         "visible_order_sure": shown.sure,
         "container": container(),
+        "virtual_machine": _virtual(),
     }
 
 
@@ -88,8 +89,25 @@ def container(root: Path = Path("/")) -> str | None:
     for mark, kind in _CONTAINER_MARKS.items():
         if (root / mark).exists():
             return kind
+    told = (_read(root / "run/systemd/container") or "").strip()
+    if told:
+        return told
     groups = _read(root / "proc/1/cgroup") or ""
-    return "container" if re.search(r"docker|kubepods|containerd|libpod|lxc", groups) else None
+    if re.search(r"docker|kubepods|containerd|libpod|lxc", groups):
+        return "container"
+    # control groups of their own hide the name; a root in layers is left
+    mounts = _read(root / "proc/self/mountinfo") or ""
+    layered = re.search(r"^\S+ \S+ \S+ \S+ / .* - (overlay|fuse-overlayfs|aufs) ", mounts, re.M)
+    return "container" if layered else None
+
+
+def _virtual() -> bool | None:
+    """Whether the processor says that a hypervisor runs it (x86); None where it is not told.
+
+    Virtual machines rarely pass the CPU's energy counters on.
+    """
+    flags = re.search(r"^flags\s*:(.*)$", _read(Path("/proc/cpuinfo")) or "", re.M)
+    return "hypervisor" in flags.group(1).split() if flags else None
 
 
 def _uuids(device: str | None, shown: Sequence[GpuDevice] | None) -> list[str]:
@@ -132,6 +150,7 @@ def _gpu(nvml: Nvml, gpu: GpuDevice) -> dict[str, Any]:
         milliwatts = ask(name)
         return None if milliwatts is None else watts_from_milliwatts(milliwatts)
 
+    state = ask("nvmlDeviceGetPerformanceState")
     ecc, memory = ask("nvmlDeviceGetEccMode"), ask("nvmlDeviceGetMemoryInfo")
     return {
         "index": gpu.index,
@@ -144,11 +163,23 @@ def _gpu(nvml: Nvml, gpu: GpuDevice) -> dict[str, Any]:
         "power_limit_default_watts": watts("nvmlDeviceGetPowerManagementDefaultLimit"),
         "ecc": None if ecc is None else bool(ecc[0]),
         "mig": gpu.mig,
+        "pci_bus_id": _bus_id(ask("nvmlDeviceGetPciInfo")),
+        "persistence_mode": _yes(ask("nvmlDeviceGetPersistenceMode")),
+        "performance_state": None if state is None else f"P{state}",
         "graphics_clock_mhz": ask("nvmlDeviceGetClockInfo", _GRAPHICS_CLOCK),
         "sm_clock_mhz": ask("nvmlDeviceGetClockInfo", _SM_CLOCK),
         "memory_clock_mhz": ask("nvmlDeviceGetClockInfo", _MEMORY_CLOCK),
         "temperature_celsius": ask("nvmlDeviceGetTemperature", _GPU_TEMPERATURE),
     }
+
+
+def _bus_id(info: Any) -> str | None:
+    found = getattr(info, "busId", None)
+    return found.decode(errors="replace") if isinstance(found, bytes) else found
+
+
+def _yes(value: Any) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _cpu_model() -> str | None:
