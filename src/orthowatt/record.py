@@ -203,7 +203,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes | memoryview) -> None:
     """Write to a temporary name beside `path`, fsync, rename: a reader sees old or new, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode("utf-8") if isinstance(content, str) else content

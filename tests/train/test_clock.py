@@ -8,10 +8,12 @@ import torch
 from orthowatt.train.clock import WARMUP_STEPS, StepClock
 
 
-def epoch(clock, steps, seconds=0.0, between=0.0):
+def epoch(clock, steps, seconds=0.0, between=0.0, wait=0.0):
     time.sleep(between)
     clock.start()
     for _ in range(steps):
+        time.sleep(wait)
+        clock.ready()
         time.sleep(seconds)
         clock.tick()
     clock.collect()
@@ -34,3 +36,24 @@ def test_time_between_epochs_is_no_step():
     assert clock.median == pytest.approx(0.01, abs=0.08)
     assert max(clock.seconds) < 0.3
     assert min(clock.seconds) >= 0.01
+
+
+def test_the_wait_for_data_is_told_apart():
+    clock = StepClock(torch.device("cpu"))
+    epoch(clock, WARMUP_STEPS)
+    epoch(clock, 3, seconds=0.02, wait=0.02)
+    found = clock.metrics()
+    assert 0.02 <= found["data_wait_seconds"] < found["step_seconds"]
+    assert found["data_wait_share"] == pytest.approx(0.5, abs=0.3)
+    assert found["host_seconds"] is None  # on the CPU host and device are one
+    again = StepClock(torch.device("cpu"))
+    again.load(clock.state())
+    assert again.metrics() == found
+
+
+def test_another_size_warms_up_again():
+    clock = StepClock(torch.device("cpu"))
+    epoch(clock, WARMUP_STEPS + 1)
+    clock.warm_up()
+    epoch(clock, WARMUP_STEPS + 2)
+    assert len(clock.seconds) == 3

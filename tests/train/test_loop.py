@@ -18,7 +18,7 @@ METRICS = {
     "test_accuracy", "test_loss", "validation_accuracy", "best_validation_accuracy",
     "train_seconds", "eval_seconds", "step_seconds", "images_per_second", "macs",
     "added_macs_dense", "added_adds_fast", "added_mults_fast", "parameters", "added_parameters",
-    "logit_shift", "epochs_done",
+    "logit_shift", "epochs_done", "data_wait_seconds", "data_wait_share",
 }  # fmt: skip
 
 
@@ -47,13 +47,19 @@ def test_the_folder_holds_the_record(demonstrated):
 
 def test_every_metric_is_there(demonstrated):
     _, record = demonstrated
-    assert set(record.metrics) == METRICS
+    # of the device's own timeline and of energy: known where there is a GPU, or a sensor
+    elsewhere = {"host_seconds", "joules_per_image", "energy_delay_joule_seconds"}
+    assert set(record.metrics) == METRICS | elsewhere
+    assert 0 < record.metrics["data_wait_share"] < 1
+    assert record.metrics["host_seconds"] is None
+    known = record.energy_of("train")["joules"] is not None
+    assert (record.metrics["joules_per_image"] is not None) == known
     assert all(record.metric(name) is not None for name in METRICS)
     assert record.metrics["epochs_done"] == len(record.epochs) == 5
     assert 0 < record.metrics["step_seconds"] < record.metrics["train_seconds"] / 50
     assert set(record.epochs[0]) == {
         "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
-        "learning_rate", "seconds", "joules",
+        "learning_rate", "seconds", "joules", "energy",
     }  # fmt: skip
     assert sum(entry["seconds"] for entry in record.epochs) == pytest.approx(
         record.metrics["train_seconds"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import torch
@@ -86,7 +87,12 @@ class Batches:
     channels-last unless `channels_last=False`, and int64 (B,). With `train=True` the order is
     shuffled, crops (`crop_padding` is a fraction of the stored size, padded by reflection) and
     flips are drawn, and the last incomplete batch is left out unless it is the only one: each
-    epoch then leaves out other images and every step has one size.
+    epoch then leaves out other images and every step has one size. `alternate_flip` mirrors a
+    fixed random half of the images in odd epochs and the other half in even ones, instead of
+    drawing anew (the idea: Jordan, arXiv 2404.00498).
+
+    `share` = (rank, size) takes this process's part of each training batch, whose size counts the
+    images of all processes, or of the images themselves where they are not for training.
 
     Order, crops and flips of epoch e are drawn on the CPU from a generator seeded by (seed, e)
     alone, so they are the same on every device, and any epoch can be begun at any step.
@@ -110,8 +116,10 @@ class Batches:
         train: bool = False,
         crop_padding: float = 0.0,
         flip: bool = False,
+        alternate_flip: bool = False,
         seed: int = 0,
         channels_last: bool = True,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         device = images.device
         self.images = channel_bytes_together(images).permute(0, 2, 3, 1)
@@ -119,6 +127,10 @@ class Batches:
         self.indices = torch.arange(len(labels)) if indices is None else indices.cpu()
         self.batch_size, self.image_size = batch_size, image_size
         self.train, self.flip, self.seed = train, flip, seed
+        self.alternate_flip = alternate_flip
+        self.rank, self.ranks = share
+        if not train:
+            self.indices = self.indices[self.rank :: self.ranks]
         self.padding = round(crop_padding * images.shape[-1]) if train else 0
         self.channels_last = channels_last
         self.scale, self.shift = affine(mean, std, device)
@@ -130,21 +142,44 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch `number` in order, from step `start` on."""
+    def epoch(
+        self, number: int, start: int = 0, image_size: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch `number` in order, from step `start` on.
+
+        `image_size` is another one than usual.
+        """
         device = self.images.device
         order, draws = self._plan(number)
         order, draws = order.to(device), draws.to(device)
+        size = image_size or self.image_size
         for step in range(start, len(self)):
-            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            rows = self._rows(step, len(order))
             chosen = order[rows]
-            pixels = gather(self.images, chosen, draws[rows])
-            ready = prepare(pixels, self.scale, self.shift, self.image_size)
+            pixels = self._pixels(chosen, draws[rows])
+            ready = prepare(pixels, self.scale, self.shift, size)
             yield ready if self.channels_last else ready.contiguous(), self.labels[chosen]
+
+    def _rows(self, step: int, count: int) -> slice:
+        """The places in the epoch's order that make this process's part of a step."""
+        first = step * self.batch_size
+        if not self.train or self.ranks == 1:
+            return slice(first, first + self.batch_size)
+        part = min(self.batch_size, count - first) // self.ranks
+        return slice(first + self.rank * part, first + (self.rank + 1) * part)
+
+    def _pixels(self, chosen: Tensor, draws: Draws) -> Tensor:
+        """The images at positions `chosen`, cropped and flipped as drawn: uint8 (B, H, W, C)."""
+        return gather(self.images, chosen, draws)
 
     def _plan(self, number: int) -> tuple[Tensor, Draws]:
         if not self.train:
             return self.indices, Draws()
         generator = torch.Generator().manual_seed(derive(self.seed, "batches", number))
         order = self.indices[torch.randperm(len(self.indices), generator=generator)]
-        return order, draw(len(order), self.padding, self.flip, generator)
+        draws = draw(len(order), self.padding, self.flip, generator)
+        if not self.alternate_flip:
+            return order, draws
+        generator.manual_seed(derive(self.seed, "mirrored"))
+        first = torch.randint(0, 2, (len(self.labels),), generator=generator).bool()
+        return order, replace(draws, flip=first[order] ^ (number % 2 == 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.loader import Batches
+from .ranks import Ranks
 from .runtime import autocast
+
+ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,18 @@ class Score:
 
 
 class Tally:
-    """Sums of loss and right answers, kept on the device until `read`."""
+    """Sums of loss and right answers, kept on the device until `read`.
 
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), device=device, dtype=torch.float64)
-        self.right = torch.zeros((), device=device, dtype=torch.int64)
-        self.count = 0
+    `sums` are those of steps that were taken before, as `state` gave them.
+    """
+
+    def __init__(self, device: torch.device, sums: Mapping[str, float] | None = None) -> None:
+        sums = sums or {"loss": 0.0, "right": 0, "count": 0}
+        self.loss = torch.tensor(sums["loss"], device=device, dtype=torch.float64)
+        self.right = torch.tensor(sums["right"], device=device, dtype=torch.int64)
+        self.count = int(sums["count"])
+        self._coming: tuple[Tensor, int, torch.cuda.Event] | None = None
+        self._seen: Score | None = None
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -38,15 +48,58 @@ class Tally:
 
     def read(self) -> Score:
         """The means so far; waits for the device."""
-        count = max(1, self.count)
-        return Score(self.loss.item() / count, self.right.item() / count, self.count)
+        return self._score(self.loss.item(), self.right.item(), self.count)
+
+    def peek(self) -> Score | None:
+        """The newest means that cost no wait: on a GPU those of an earlier call, if any."""
+        if self.loss.device.type != "cuda":
+            return self.read()
+        if self._coming is not None and self._coming[2].query():
+            loss, right = self._coming[0].tolist()
+            self._seen, self._coming = self._score(loss, right, self._coming[1]), None
+        if self._coming is None:
+            there = torch.stack([self.loss, self.right.double()])
+            here = torch.empty(2, dtype=torch.float64, pin_memory=True)
+            here.copy_(there, non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+            self._coming = (here, self.count, arrived)
+        return self._seen
+
+    def state(self) -> dict[str, float]:
+        """The sums so far; waits for the device."""
+        return {"loss": self.loss.item(), "right": int(self.right.item()), "count": self.count}
+
+    def over(self, ranks: Ranks) -> Tally:
+        """The sums of all processes."""
+        if ranks.size == 1:
+            return self
+        whole = Tally(self.loss.device)
+        whole.loss, whole.right = self.loss.clone(), self.right.clone()
+        count = torch.tensor(float(self.count), dtype=torch.float64, device=self.loss.device)
+        ranks.sum(whole.loss, whole.right, count)
+        whole.count = round(count.item())
+        return whole
+
+    @staticmethod
+    def _score(loss: float, right: float, count: int) -> Score:
+        return Score(loss / max(1, count), right / max(1, count), count)
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches, precision: str) -> Score | None:
-    """The plain score (one pass an image, no smoothing) in evaluation mode; None for no images."""
-    if not len(batches):
-        return None
+def evaluate(
+    model: nn.Module,
+    batches: Batches,
+    precision: str,
+    *,
+    ranks: Ranks = ALONE,
+    mirrored: bool = False,
+) -> Score | None:
+    """The plain score (one pass an image, no smoothing) in evaluation mode; None for no images.
+
+    `mirrored` scores the mean of the logits of each image and its mirror image instead. With
+    several processes `batches` are this one's, and the score is that of all.
+    """
     device = batches.labels.device
     tally = Tally(device)
     training = model.training
@@ -54,6 +107,9 @@ def evaluate(model: nn.Module, batches: Batches, precision: str) -> Score | None
     for images, labels in batches:
         with autocast(precision, device):
             logits = model(images)
+            if mirrored:
+                logits = (logits.float() + model(images.flip(3)).float()) / 2
         tally.add(F.cross_entropy(logits.float(), labels), logits, labels)
     model.train(training)
-    return tally.read()
+    tally = tally.over(ranks)
+    return tally.read() if tally.count else None

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from ..config import RunConfig
 from ..data import loader, sources
-from ..data.loader import Batches
-from ..data.seeds import derive
 from ..data.sources import Dataset
 from ..energy import Window
-from ..errors import TrainingError
+from ..errors import OrthowattError, TrainingError
 from ..record import RunRecord
-from . import prepare, records, runtime
-from .evaluate import Score, Tally, evaluate
+from . import checkpoint, epoch, prepare, ranks, records, runtime, stop
+from .average import Average
+from .evaluate import evaluate
 from .optimise import Stepper, learning_rate
+from .position import Position
 from .progress import Progress, Silent
 from .run import Run
-
-Forward = Callable[[Tensor], Tensor]
-
-#: Steps between two looks at the loss on a GPU, where each look waits for the device.
-LOOK_EVERY = 20
+from .work import Work
 
 
 def train_run(
@@ -42,13 +34,16 @@ def train_run(
 
     Writes `record.json`, `epochs.jsonl`, `model.safetensors` and `checkpoint.pt`. A finished record
     of the same configuration is returned as it is; a run that was stopped goes on after its last
-    finished epoch (`record.resumed`). The test set is scored once, by the weights after the last
-    epoch. Loading, compilation and warm-up lie in the energy window `run`; `train` and `eval` are
-    parts of it. The caller's random generators and torch's switches are left as they were.
+    checkpoint (`record.resumed`), which is written after each epoch, inside one every
+    `checkpoint_seconds` or `checkpoint_steps`, and when Ctrl-C or SIGTERM stops the run. The test
+    set is scored once, by the weights after the last epoch (their moving average with `ema`).
+    Loading, compilation and warm-up lie in the energy window `run`; `train` and `eval` are parts
+    of it. The caller's random generators and torch's switches are left as they were. Under
+    torchrun its processes train one run together, and the first writes.
 
     Raises `TrainingError` for a loss that is not finite or too little memory, after writing a
-    record with the status "failed"; Ctrl-C writes one with the status "interrupted". Raises
-    `InputError` where the folder holds another run.
+    record with the status "failed"; Ctrl-C writes one with the status "interrupted", as does
+    SIGTERM, which ends in SystemExit(143). Raises `InputError` where the folder holds another run.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -57,118 +52,154 @@ def train_run(
     ('finished', 1)
     """
     directory = Path(directory)
-    earlier = records.earlier(directory, config)
-    if earlier is not None and earlier.status == "finished":
-        return earlier
-    device = runtime.resolve_device(config.device)
-    run = Run(config, directory, device, progress or Silent(), earlier)
-    run.record.variant = variant
-    with run.meter:
-        try:
-            with (
-                run.meter.window("run") as window,
-                runtime.current(device),
-                runtime.own_randomness(device),
-                runtime.own_threads(),
-                runtime.determinism(config.determinism, device),
-            ):
-                _train_and_test(run, window)
-        except KeyboardInterrupt:
-            if run.began:
-                run.close("interrupted", "stopped by Ctrl-C; the same command goes on")
-            raise
-        except torch.OutOfMemoryError as error:
-            reason = f"{device} has too little memory for batches of {config.batch_size} images"
-            run.close("failed", reason)
-            raise TrainingError(f"{reason}; choose a smaller batch_size or image_size") from error
-        except Exception as error:
-            if run.began:  # before that it is bad input, which makes no record
-                run.close("failed", str(error) or type(error).__name__)
-            raise
-        return run.close("finished")
+    with ranks.joined(config) as together, stop.listening() as signals:
+        earlier = records.earlier(directory, config)
+        if earlier is not None and earlier.status == "finished":
+            return earlier
+        device = runtime.resolve_device(together.device(config.device))
+        run = Run(config, directory, device, progress or Silent(), earlier, together, signals)
+        run.record.variant = variant
+        with run.meter:
+            return _guarded(run)
+
+
+def _guarded(run: Run) -> RunRecord:
+    """Train and test; whatever happens, the record says so."""
+    device = run.device
+    try:
+        with (
+            run.meter.window("run") as window,
+            runtime.current(device),
+            runtime.own_randomness(device),
+            runtime.own_threads(),
+            runtime.determinism(run.config.determinism, device),
+        ):
+            _train_and_test(run, window)
+    except (KeyboardInterrupt, SystemExit):
+        if run.began:
+            run.close("interrupted", run.signals.reason)
+        raise
+    except torch.OutOfMemoryError as error:
+        reason = f"{device} has too little memory for batches of {run.config.batch_size} images"
+        run.close("failed", reason)
+        raise TrainingError(f"{reason}; choose a smaller batch_size or image_size") from error
+    except checkpoint.Unwritable as error:
+        with contextlib.suppress(OSError):  # the record is small, and may still find room
+            run.close("interrupted", str(error))
+        raise
+    except Exception as error:
+        if run.began:  # before that it is bad input, which makes no record
+            run.close("failed", str(error) or type(error).__name__)
+        if run.ranks.size > 1 and isinstance(error, OrthowattError):
+            raise type(error)(f"process {run.ranks.rank} of {run.ranks.size}: {error}") from error
+        raise
+    return run.close("finished")
 
 
 def _train_and_test(run: Run, window: Window) -> None:
     """From the data to the test score; every number goes into `run.record`."""
     config, record = run.config, run.record
     dataset, parts = _load(run)
-    prepared = prepare.prepare(config, dataset, parts.probe, run.device)
-    model, record.layers = prepared.model, prepared.layers
-    record.metrics.update(prepared.metrics)
-    record.warnings += [note for layer in prepared.layers if (note := records.site_note(layer))]
-
-    stepper = Stepper(model, config, run.device, run.precision)
-    # every training step has one size; evaluation, with its odd last batch, runs uncompiled
-    forward = torch.compile(model, dynamic=False) if config.compile else model
-    total = config.epochs * len(parts.train)
-    done = run.restore(model, stepper, dataset.checksum)
+    work = _build(run, dataset, parts)
+    run.check_budget(window)
+    run.begin(dataset.checksum)
+    position = run.restore(work)
+    total = config.epochs * run.steps
     record.settings |= {
         "threads": torch.get_num_threads(),
-        "steps_per_epoch": len(parts.train),
+        "steps_per_epoch": run.steps,
         "total_steps": total,
     }
-    run.began = True
     run.progress.start(total, f"{record.variant or config.transform}, seed {config.seed}")
-
-    for epoch in range(done + 1, config.epochs + 1):
-        with run.meter.window("train", align=False) as training:
-            model.train()
-            score = _train_epoch(run, forward, stepper, parts.train, epoch, window)
-        run.clock.collect()
-        with run.meter.window("eval", align=False):
-            checked = evaluate(model, parts.validation, run.precision)
-        rate = learning_rate(config, epoch * len(parts.train) - 1, total)
-        record.epochs.append(records.epoch_entry(epoch, score, checked, rate, training))
-        run.save(epoch, model, stepper)
-
-    with run.meter.window("eval", align=False):
-        tested = evaluate(model, parts.test, run.precision)
-    record.metrics.update(records.score_metrics(record.epochs, tested))
-    run.save_weights(model)
+    run.signals.hold = True  # from here on a step is ended and written down first
+    while position.epoch < config.epochs and not position.stopped:
+        _epoch(run, work, position, window)
+        if run.ranks.agree(run.signals.asked is not None)[0]:
+            run.agreed = True
+            run.signals.leave()
+    run.signals.hold = False
+    _test(run, work, position)
 
 
 def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
     """The data on the device, and its batches."""
     config, record = run.config, run.record
     dataset = sources.load(config.data, root=config.data_root, image_size=config.image_size)
-    train, validation = loader.validation_split(dataset, config.validation, config.split_seed)
+    held_out = config.validation if config.train_on == "train" else 0.0
+    train, validation = loader.validation_split(dataset, held_out, config.split_seed)
     record.data = records.describe(dataset, train, validation, config)
     dataset = dataset.to(run.device)
     whose, mean, std = prepare.normalisation(config, dataset)
     record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
-    return dataset, prepare.batches(config, dataset, train, validation, mean, std)
+    return dataset, prepare.batches(config, dataset, train, validation, mean, std, run.ranks)
 
 
-def _train_epoch(
-    run: Run, forward: Forward, stepper: Stepper, batches: Batches, epoch: int, window: Window
-) -> Score:
-    """One pass over the training images; mean loss and accuracy along the way."""
-    config, device = run.config, run.device
-    total = config.epochs * len(batches)
-    look_every = LOOK_EVERY if device.type == "cuda" else 1
-    tally, began = Tally(device), time.monotonic()
-    run.clock.start()
-    for number, (images, labels) in enumerate(batches.epoch(epoch), start=1):
-        step = (epoch - 1) * len(batches) + number
-        runtime.seed_globals(derive(config.seed, "step", step), device)  # what dropout draws from
-        with runtime.autocast(run.precision, device):
-            logits = forward(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
-        stepper.step(loss, learning_rate(config, step - 1, total))
-        tally.add(loss, logits, labels)
-        run.clock.tick()
-        if number % look_every == 0 or number == len(batches):
-            score = _finite(tally.read(), epoch, step)
-            speed = tally.count / (time.monotonic() - began)
-            joules = run.joules(window)
-            run.progress.update(epoch, step, score.loss, score.accuracy, speed, joules)
-    return tally.read()
+def _build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
+    """The network and what trains it."""
+    config, record = run.config, run.record
+    prepared = prepare.prepare(config, dataset, parts.probe, run.device)
+    record.layers = prepared.layers
+    record.metrics.update(prepared.metrics)
+    record.warnings += [note for layer in prepared.layers if (note := records.site_note(layer))]
+    model = ranks.synchronised(prepared.model, config, run.ranks)
+    stepper = Stepper(model, config, run.device, run.precision)
+    forward = run.ranks.wrap(model, run.device)
+    # every training step of an epoch has one size; evaluation, with its odd last batch, runs
+    # uncompiled
+    forward = torch.compile(forward, dynamic=False) if config.compile else forward
+    average = Average(model, config.ema) if config.ema else None
+    record.settings["scored_weights"] = f"moving average, {config.ema}" if average else "the last"
+    return Work(model, forward, stepper, average, parts)
 
 
-def _finite(score: Score, epoch: int, step: int) -> Score:
-    if math.isfinite(score.loss):
-        return score
-    raise TrainingError(
-        f"the loss is {score.loss} in epoch {epoch}, by step {step}, so the run stopped; lower "
-        "learning_rate, give it a warmup, or compute in precision=fp32"
-    )
+def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
+    """The epoch after `position`, or its rest; ends with a checkpoint."""
+    config, record = run.config, run.record
+    with run.meter.window("train", align=False) as training:
+        work.model.train()
+        score = epoch.train(run, work, position, window)
+    run.clock.collect()
+    position.add_cost(training.seconds, training.energy)
+    if score is None and not position.stopped:
+        run.save(work, position)
+        return
+    checked = None
+    if score is None:  # the budget: what is left of it is for the test
+        score = records.score_of(position.sums)
+    else:
+        with run.meter.window("eval", align=False):
+            work.one_state(run.ranks)
+            checked = evaluate(work.scored, work.parts.validation, run.precision, ranks=run.ranks)
+    last = position.epoch * run.steps + position.step - 1
+    rate = learning_rate(config, last, config.epochs * run.steps)
+    record.epochs.append(records.epoch_entry(position, score, checked, rate, run.steps))
+    position.next_epoch()
+    target = config.target_accuracy
+    if target is not None and checked is not None and checked.accuracy >= target:
+        position.stopped = {
+            "by": "target_accuracy", "limit": target, "value": checked.accuracy,
+            "epoch": position.epoch, "step": last + 1,
+        }  # fmt: skip
+    run.save(work, position)
+
+
+def _test(run: Run, work: Work, position: Position) -> None:
+    """The test scores, once, and the weights that they belong to."""
+    config, record, test = run.config, run.record, work.parts.test
+    with run.meter.window("eval", align=False):
+        work.one_state(run.ranks)
+        tested = evaluate(work.scored, test, run.precision, ranks=run.ranks)
+    record.metrics.update(records.score_metrics(record.epochs, tested))
+    if position.stopped:
+        record.settings["stopped"] = position.stopped
+        record.warnings.append(records.stopped_note(position.stopped))
+    beside = {}
+    if work.average is not None:
+        beside["test_accuracy_last_weights"] = (work.model, False)
+    if config.mirror_test:
+        beside["test_accuracy_mirrored"] = (work.scored, True)
+    for name, (model, mirrored) in beside.items():
+        with run.meter.window("beside", align=False):
+            found = evaluate(model, test, run.precision, ranks=run.ranks, mirrored=mirrored)
+        record.metrics[name] = found.accuracy if found else None
+    run.save_weights(work.scored)

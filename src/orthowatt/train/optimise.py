@@ -91,24 +91,31 @@ class Stepper:
 
     def step(self, loss: Tensor, rate: float) -> None:
         """Differentiate `loss` and update the parameters at learning rate `rate`."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.backward(loss)
+        self.update(rate)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss` to those since the last update."""
         self.scaler.scale(loss).backward()
+
+    def update(self, rate: float) -> None:
+        """Update the parameters by the gradients, and forget these."""
         self.optimizer.param_groups[0]["lr"] = rate
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _decay(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         shrink = 1 - optimizer.param_groups[0]["lr"] * self.decay
-        for weight in self.weights:
-            if weight.grad is None:
-                continue
-            if self.l2:
-                weight.grad.add_(weight, alpha=2 * self.l2)
-            if self.decay:
-                weight.mul_(shrink)
+        weights = [weight for weight in self.weights if weight.grad is not None]
+        if self.l2 and weights:
+            gradients = [weight.grad for weight in weights]
+            torch._foreach_add_(gradients, weights, alpha=2 * self.l2)  # type: ignore
+        if self.decay and weights:
+            torch._foreach_mul_(weights, shrink)  # type: ignore
 
     def state_dict(self) -> dict[str, Any]:
         """The optimiser's and the scaler's state."""
@@ -125,7 +132,11 @@ def _optimizer(
 ) -> torch.optim.Optimizer:
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, lr=config.learning_rate, momentum=config.momentum, fused=fused
+            parameters,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            fused=fused,
         )
     # Adam and AdamW differ in their decay only, which `Stepper` applies
     return torch.optim.Adam(parameters, lr=config.learning_rate, fused=fused)

@@ -12,11 +12,14 @@ from ..config import RunConfig
 from ..data.loader import Batches, channel_bytes_together
 from ..data.seeds import derive
 from ..data.sources import Dataset
+from ..errors import InputError
 from ..models import cost, zoo
+from .ranks import Ranks
 from .runtime import seed_globals, useful_threads
 
 #: Mean and deviation of ImageNet's photos, which pretrained networks were fed with.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+ALONE = Ranks()
 #: Train images whose logits are compared before and after the insertion.
 PROBE_IMAGES = 32
 
@@ -125,8 +128,20 @@ def batches(
     validation: Tensor,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    ranks: Ranks = ALONE,
 ) -> Parts:
-    """The batches of each part of `dataset`; `train` and `validation` are positions in it."""
+    """The batches of each part of `dataset`; `train` and `validation` are positions in it.
+
+    With several processes they are this one's share. Raises `InputError` where a batch cannot be
+    shared equally.
+    """
+    if ranks.size > 1 and len(train) < config.batch_size:
+        raise InputError(
+            f"there are {len(train)} training images, but {ranks.size} processes need a whole "
+            f"batch of {config.batch_size}; give a smaller batch_size"
+        )
+    ranks.share(config.batch_size)
+    share = (ranks.rank, ranks.size)
     common: dict[str, Any] = {
         "batch_size": config.batch_size,
         "image_size": config.image_size,
@@ -145,11 +160,18 @@ def batches(
             train=True,
             crop_padding=config.crop_padding,
             flip=config.flip,
+            alternate_flip=config.alternate_flip,
             seed=config.seed,
+            share=share,
             **common,
         ),
-        validation=Batches(images, labels, indices=validation, **common),
-        test=Batches(channel_bytes_together(dataset.test_images), dataset.test_labels, **common),
+        validation=Batches(images, labels, indices=validation, share=share, **common),
+        test=Batches(
+            channel_bytes_together(dataset.test_images),
+            dataset.test_labels,
+            share=share,
+            **common,
+        ),
         probe=next(iter(first))[0],
     )
 

@@ -16,6 +16,7 @@ from ..errors import DataError, InputError
 from ..record import RunRecord
 from .clock import StepClock
 from .evaluate import Score
+from .position import Position
 from .provenance import code
 
 
@@ -92,19 +93,47 @@ def step_images(config: RunConfig, data: dict[str, Any]) -> int:
 
 
 def epoch_entry(
-    epoch: int, score: Score, checked: Score | None, rate: float, train_window: Any
+    position: Position, score: Score, checked: Score | None, rate: float, steps: int
 ) -> dict[str, Any]:
-    """One line of `epochs.jsonl`; seconds and joules are those of training, without validation."""
-    return {
-        "epoch": epoch,
+    """One line of `epochs.jsonl`; seconds and joules are those of training, without validation.
+
+    An epoch that a limit ended says its `steps`.
+    """
+    energy = position.energy or {}
+    entry = {
+        "epoch": position.epoch + 1,
         "train_loss": score.loss,
         "train_accuracy": score.accuracy,
         "validation_loss": None if checked is None else checked.loss,
         "validation_accuracy": None if checked is None else checked.accuracy,
         "learning_rate": rate,
-        "seconds": train_window.seconds,
-        "joules": train_window.energy.joules,
+        "seconds": position.seconds,
+        "joules": energy.get("joules"),
+        "energy": energy,
     }
+    return entry if position.step == steps else {**entry, "steps": position.step}
+
+
+def score_of(sums: dict[str, Any]) -> Score:
+    """The means of a `Tally` that was written down."""
+    count = max(1, sums["count"])
+    return Score(sums["loss"] / count, sums["right"] / count, sums["count"])
+
+
+def stopped_note(stopped: dict[str, Any]) -> str:
+    """The sentence about a limit that ended the training.
+
+    >>> stopped_note({"by": "target_accuracy", "limit": 0.7, "value": 0.71, "epoch": 3, "step": 9})
+    'training stopped after epoch 3, step 9: target_accuracy 0.7 was reached (0.71)'
+    """
+    where = f"{stopped['epoch']}, step {stopped['step']}"
+    if stopped["by"] == "target_accuracy":
+        found = f"target_accuracy {stopped['limit']:g} was reached ({stopped['value']:.4g})"
+        return f"training stopped after epoch {where}: {found}"
+    return (
+        f"training stopped in epoch {where}: {stopped['value']:,.0f} J were used, and of "
+        f"budget_joules {stopped['limit']:,.0f} the rest is for the test"
+    )
 
 
 def score_metrics(epochs: list[dict[str, Any]], tested: Score | None) -> dict[str, float | None]:
@@ -132,6 +161,21 @@ def time_metrics(
     return {
         "train_seconds": None if tail_lost else parts["train"],
         "eval_seconds": None if tail_lost else parts["eval"],
-        "step_seconds": clock.median,
+        **clock.metrics(),
         "images_per_second": step_images / clock.mean if clock.mean else None,
+    }
+
+
+def energy_metrics(energy: dict[str, Any], images: int) -> dict[str, float | None]:
+    """Joules a training image and joules × seconds of the whole run; None where unknown.
+
+    `images` are those of the epochs in the record: where a piece of an epoch is not among them,
+    the mean would be too high, so it is for finished runs.
+    """
+    train = energy.get("train", {}).get("energy", {}).get("joules")
+    run = energy.get("run", {})
+    joules = run.get("energy", {}).get("joules")
+    return {
+        "joules_per_image": train / images if train is not None and images else None,
+        "energy_delay_joule_seconds": None if joules is None else joules * run["seconds"],
     }

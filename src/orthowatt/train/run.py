@@ -13,21 +13,29 @@ from torch import nn
 
 from ..config import RunConfig
 from ..energy import EnergyMeter, Window
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
 from . import checkpoint, records, runtime, segments
 from .checkpoint import Checkpoint
 from .clock import StepClock
 from .memory import PeakMemory, larger
-from .optimise import Stepper
-from .progress import Progress
+from .position import Position
+from .progress import Progress, Silent
+from .ranks import Ranks
+from .stop import Signals
+from .work import Work
 
 #: Seconds between two readings of the energy for the progress line.
 JOULES_SECONDS = 1.0
+#: Steps between two looks at the loss on a GPU, where each look costs a copy to the host.
+LOOK_EVERY = 20
 
 
 class Run:
-    """One run in one folder: a new one, or the continuation of one that was stopped there."""
+    """One run in one folder: a new one, or the continuation of one that was stopped there.
+
+    Making it reads the folder; `begin` is the first to write there.
+    """
 
     def __init__(
         self,
@@ -36,46 +44,76 @@ class Run:
         device: torch.device,
         progress: Progress,
         earlier: RunRecord | None,
+        ranks: Ranks,
+        signals: Signals,
     ) -> None:
         self.config, self.directory, self.device = config, directory, device
-        self.progress = progress
+        self.ranks, self.signals, self.earlier = ranks, signals, earlier
+        self.progress = progress if ranks.first else Silent()
         self.precision = runtime.resolve_precision(config.precision, device)
-        self.saved = checkpoint.load(directory, config)
+        self.saved, notes = checkpoint.load(directory, config)
         settings = runtime.settings(config, device, self.precision)
-        notes = self._transforms_changed(settings["transforms"])
-        self.tail_lost, self.energy_before = self._take_over(earlier)
+        settings["ranks"] = ranks.size
+        notes += self._changed(settings["transforms"])
         self.record = records.new(config, device, earlier.started if earlier else None)
         self.record.settings, self.record.warnings = settings, notes
         self.record.resumed = earlier is not None or self.saved is not None
+        self.tail_lost, self.energy_before = False, {}
         self.began = False
         self.meter = EnergyMeter()
         self.clock = StepClock(device)
         self.memory = PeakMemory(device)
+        self.agreed = False  # whether all processes stop at the same step
+        self.micro_batch: int | None = None  # images of one backward pass; None: the whole batch
+        self.steps = 0  # an epoch
         self._joules: tuple[float, float | None] = (0.0, None)
+        self._saved_at = time.monotonic()
 
-    def _transforms_changed(self, now: str) -> list[str]:
-        """A warning where other code than before computes the transforms.
+    def _changed(self, transforms: str) -> list[str]:
+        """Warnings where the run goes on otherwise than it began.
 
-        Raises `TrainingError` where the run must repeat itself exactly; the folder stays as it is.
+        Raises `TrainingError` where it must repeat itself exactly; the folder stays as it is.
         """
-        if self.saved is None or self.saved.transforms == now:
+        if self.saved is None:
             return []
-        before = self.saved.transforms
-        if self.config.determinism == "exact":
-            raise TrainingError(
-                f"the run in {self.directory} began with transforms by {before}, but here they "
-                f"go by {now}, which rounds otherwise; give another folder to start anew, or use "
-                "determinism=fast there"
-            )
-        return [f"transforms begun by {before}, continued by {now}"]
+        pairs = {
+            "transforms": (self.saved.transforms, transforms),
+            "processes": (self.saved.ranks, self.ranks.size),
+        }
+        notes = []
+        for what, (before, now) in pairs.items():
+            if before == now:
+                continue
+            if self.config.determinism == "exact":
+                raise TrainingError(
+                    f"the run in {self.directory} began with {what}: {before}, but here it would "
+                    f"go on with {now}, which rounds otherwise; give another folder to start "
+                    "anew, or use determinism=fast there"
+                )
+            notes.append(f"{what} begun by {before}, continued by {now}")
+        return notes
 
-    def _take_over(self, earlier: RunRecord | None) -> tuple[bool, dict[str, Any]]:
+    def begin(self, checksum: str) -> None:
+        """Take the folder over. Raises `TrainingError`, before anything is written, where the data
+        is no longer the same."""
+        if self.saved is not None and self.saved.data_checksum != checksum:
+            raise TrainingError(
+                f"the data has changed since the run in {self.directory} was stopped; give "
+                "another folder to start anew"
+            )
+        self.ranks.wait()  # all have read the folder before it changes
+        self.tail_lost, self.energy_before = self._take_over()
+        self.began = True
+
+    def _take_over(self) -> tuple[bool, dict[str, Any]]:
         """Whether work was lost unmeasured, and the energy of the pieces before this one.
 
         A record says that the last piece ended and holds all the energy so far. It is taken out of
         the folder once the checkpoint knows that energy, so that a piece that never ends is seen.
         """
-        saved = self.saved
+        saved, earlier = self.saved, self.earlier
+        if self.ranks.first:
+            checkpoint.sweep(self.directory)
         if saved is None:
             return False, dict(earlier.energy) if earlier else {}
         if earlier is not None:
@@ -84,58 +122,79 @@ class Run:
             tail_lost = True
             energy = segments.after_a_kill(saved.energy_before, saved.energy_now)
         saved.tail_lost, saved.energy_before, saved.energy_now = tail_lost, energy, {}
-        saved.save(self.directory)
-        (self.directory / "record.json").unlink(missing_ok=True)
+        if self.ranks.first:
+            saved.save(self.directory)
+            (self.directory / "record.json").unlink(missing_ok=True)
         return tail_lost, energy
 
-    def restore(self, model: nn.Module, stepper: Stepper, checksum: str) -> int:
-        """Put the checkpoint's state into `model` and `stepper`; the number of epochs it has done.
-
-        Raises `TrainingError` where the data is no longer the same.
-        """
+    def restore(self, work: Work) -> Position:
+        """Put the checkpoint's state into `work`; where the run stands."""
         saved, record = self.saved, self.record
+        self.steps = len(work.parts.train)
         if saved is None:
-            return 0
-        if saved.data_checksum != checksum:
-            raise TrainingError(
-                f"the data has changed since the run in {self.directory} was stopped; give "
-                "another folder to start anew"
-            )
+            return Position()
         if saved.device != record.device:
             record.warnings.append(f"begun on {saved.device}, continued on {record.device}")
         torch.set_num_threads(saved.threads)
-        model.load_state_dict(saved.model)
-        stepper.load_state_dict(saved.stepper)
-        self.clock.seconds[:] = saved.step_seconds
+        work.load(saved.model, saved.stepper, saved.average)
+        self.clock.load(saved.times or {"seconds": saved.step_seconds})
         record.epochs = list(saved.epochs)
-        return saved.epoch
+        position = Position.from_dict(saved.position or {"epoch": saved.epoch})
+        if self.earlier is None:
+            position.lose_cost(segments.LOST)
+        if not self.ranks.first:
+            position.sums = dict(Position().sums)  # the first process has those of all
+        return position
 
-    def save(self, epoch: int, model: nn.Module, stepper: Stepper) -> None:
-        """Write the checkpoint and `epochs.jsonl` after a finished epoch."""
+    def looks(self, step: int, steps: int) -> bool:
+        """Whether to look at the loss, at signals and at limits after step `step` of an epoch."""
+        every = LOOK_EVERY if self.device.type == "cuda" else 1
+        return not step % every or step == steps or self._due_by_steps(step)
+
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint inside the epoch is due after step `step` of it."""
+        if self.config.checkpoint_steps:
+            return self._due_by_steps(step)
+        return time.monotonic() - self._saved_at >= self.config.checkpoint_seconds
+
+    def _due_by_steps(self, step: int) -> bool:
+        every = self.config.checkpoint_steps
+        return bool(every) and not step % every
+
+    def save(self, work: Work, position: Position) -> None:
+        """Write `epochs.jsonl` and the checkpoint, whose position may lie inside an epoch."""
+        self._saved_at = time.monotonic()
+        if not self.ranks.first:
+            return
         lines = "".join(dumps(entry) + "\n" for entry in self.record.epochs)
-        write_atomic(self.directory / "epochs.jsonl", lines)
+        with checkpoint.writing(self.directory / "epochs.jsonl"):
+            write_atomic(self.directory / "epochs.jsonl", lines)
         Checkpoint(
             config_hash=self.config.hash,
             data_checksum=self.record.data["checksum"],
             device=self.record.device,
             threads=torch.get_num_threads(),
             transforms=self.record.settings["transforms"],
-            epoch=epoch,
-            model=model.state_dict(),
-            stepper=stepper.state_dict(),
+            epoch=position.epoch,
+            **work.state(),
             epochs=self.record.epochs,
-            step_seconds=self.clock.seconds,
             memory=self.memory_so_far(),
             energy_before=self.energy_before,
             energy_now=self.meter.to_dict(),
             tail_lost=self.tail_lost,
+            position=position.to_dict(),
+            times=self.clock.state(),
+            ranks=self.ranks.size,
         ).save(self.directory)
 
     def save_weights(self, model: nn.Module) -> None:
         """Write `model.safetensors`: the state dict, in torch's usual layout."""
+        if not self.ranks.first:
+            return
         state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         content = save(state, {"format": "pt", "config_hash": self.config.hash})
-        write_atomic(self.directory / "model.safetensors", content)
+        with checkpoint.writing(self.directory / "model.safetensors"):
+            write_atomic(self.directory / "model.safetensors", content)
 
     def memory_so_far(self) -> dict[str, float | None]:
         """Peaks of this piece of the run and of those before it."""
@@ -143,12 +202,31 @@ class Run:
         return larger(self.saved.memory, now) if self.saved else now
 
     def joules(self, window: Window) -> float | None:
-        """The energy of `window` for a progress line, read at most once a second."""
+        """The energy of `window` so far and of the pieces before it, read at most once a second.
+
+        What is unknown of the earlier pieces counts as its floor.
+        """
         when, joules = self._joules
         if time.monotonic() - when >= JOULES_SECONDS:
             joules = window.joules_so_far()
+            if joules is not None:
+                before = self.energy_before.get("run", {}).get("energy", {})
+                joules += before.get("joules") or before.get("at_least_joules") or 0.0
             self._joules = (time.monotonic(), joules)
         return joules
+
+    def check_budget(self, window: Window) -> None:
+        """Raise `InputError` where a budget is set and cannot be watched."""
+        if self.config.budget_joules is None:
+            return
+        given = f"budget_joules is {self.config.budget_joules}"
+        if self.ranks.size > 1:
+            raise InputError(f"{given}, but a budget is watched over one process only")
+        if self.joules(window) is None:
+            raise InputError(
+                f"{given}, but the energy of this run cannot be measured here; `orthowatt doctor` "
+                "says why"
+            )
 
     def close(self, status: str, reason: str | None = None) -> RunRecord:
         """Fill in what is known at the end, and write the record."""
@@ -157,18 +235,30 @@ class Run:
         record = self.record
         record.status, record.reason = status, reason
         record.memory = self.memory_so_far()
-        record.energy = segments.joined(self.energy_before, self.meter.to_dict())
+        record.energy = segments.joined(self.energy_before, self._energy(status))
         record.settings["energy_meter"] = self.meter.provenance()
         if self.tail_lost:
             record.warnings.append(segments.LOST)
         record.metrics["epochs_done"] = len(record.epochs)
+        images = records.step_images(self.config, record.data)
+        done = sum(entry.get("steps", self.steps) for entry in record.epochs) * images
         record.metrics.update(
-            records.time_metrics(
-                self.clock,
-                record.energy,
-                records.step_images(self.config, record.data),
-                self.tail_lost,
-            )
+            records.time_metrics(self.clock, record.energy, images, self.tail_lost)
         )
-        record.save(self.directory)
+        record.metrics.update(records.energy_metrics(record.energy, done))
+        if self.ranks.first:
+            record.save(self.directory)
+            if status == "finished":
+                checkpoint.forget_previous(self.directory)
         return record
+
+    def _energy(self, status: str) -> dict[str, Any]:
+        """This piece's windows, over all processes."""
+        own = self.meter.to_dict()
+        if self.ranks.size == 1:
+            return own
+        if (
+            status != "finished" and not self.agreed
+        ):  # the other processes may be gone: nobody can be asked
+            return segments.without_others(own)
+        return segments.over_ranks(self.ranks.gather(own))

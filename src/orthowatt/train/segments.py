@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..energy import Energy, Measured
+from ..energy.rapl import is_inner
 
 #: Windows by name in the JSON form of `EnergyMeter.to_dict()`.
 Windows = Mapping[str, Any]
 
 LOST = "the run was stopped without warning, and what it used after its last epoch is not known"
+OTHERS = "the run failed, and what its other processes used is not known"
 
 
 def joined(before: Windows, now: Windows) -> dict[str, Any]:
@@ -30,7 +32,47 @@ def after_a_kill(before: Windows, now: Windows) -> dict[str, Any]:
     never closed, so the others, which lie inside it side by side, are the floor.
     """
     own = {**now, "run": _sum(list(now.values()))} if now else {}
-    return {name: _without_tail(window) for name, window in joined(before, own).items()}
+    return {name: _without(window, LOST) for name, window in joined(before, own).items()}
+
+
+def over_ranks(pieces: list[Windows]) -> dict[str, Any]:
+    """The windows of processes that ran side by side, by name: the sum over their own devices.
+
+    The primary energy is the sum over the primary scopes of all processes, each scope once: a GPU
+    is told by its UUID, as the process says that uses it, and what a machine has once (its CPU
+    packages) counts once. Seconds are those of the slowest.
+    """
+    names = dict.fromkeys(name for piece in pieces for name in piece)
+    return {name: _beside([piece[name] for piece in pieces if name in piece]) for name in names}
+
+
+def without_others(own: Windows) -> dict[str, Any]:
+    """The windows of this process where the others can no longer be asked: a floor."""
+    return {name: _without(window, OTHERS) for name, window in own.items()}
+
+
+def _beside(windows: list[Mapping[str, Any]]) -> dict[str, Any]:
+    measured = [_measured(window) for window in windows]
+    parts: dict[str, Energy] = {}
+    primary: dict[str, Energy] = {}
+    for one in measured:
+        own = one.energy.scope.split("+")
+        for scope, part in one.energies.items():
+            parts.setdefault(scope, part)
+            if scope in own:
+                primary.setdefault(scope, part)
+        if not any(scope in one.energies for scope in own):
+            primary.setdefault(one.energy.scope, one.energy)  # no sensor: why
+    parts |= {scope: part for scope, part in primary.items() if scope in parts}
+    whole = [part for scope, part in parts.items() if not is_inner(scope)]
+    energy = sum(list(primary.values())[1:], next(iter(primary.values())))
+    return Measured(
+        max(one.seconds for one in measured),
+        dict(sorted(parts.items())),
+        energy,
+        sum(whole[1:], whole[0]) if whole else energy,
+        max(one.windows for one in measured),
+    ).to_dict()
 
 
 def _sum(windows: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -47,16 +89,16 @@ def _measured(window: Mapping[str, Any]) -> Measured:
     )
 
 
-def _without_tail(window: Mapping[str, Any]) -> dict[str, Any]:
+def _without(window: Mapping[str, Any], reason: str) -> dict[str, Any]:
     measured = _measured(window)
     return Measured(
         measured.seconds,
-        {scope: _floor(part) for scope, part in measured.energies.items()},
-        _floor(measured.energy),
-        _floor(measured.total),
+        {scope: _floor(part, reason) for scope, part in measured.energies.items()},
+        _floor(measured.energy, reason),
+        _floor(measured.total, reason),
         measured.windows,
     ).to_dict()
 
 
-def _floor(energy: Energy) -> Energy:
-    return energy + Energy.unknown(LOST, energy.scope)
+def _floor(energy: Energy, reason: str) -> Energy:
+    return energy + Energy.unknown(reason, energy.scope)

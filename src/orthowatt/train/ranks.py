@@ -1,0 +1,140 @@
+"""The processes that train one run together: one, or as many as torchrun started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from ..config import RunConfig
+from ..errors import InputError
+
+#: What torchrun tells each process that it starts.
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of a run: number `rank` of `size`, number `local` on its machine.
+
+    With one process every method is what it says without any communication.
+
+    >>> Ranks().agree(True, False), Ranks().first
+    ((True, False), True)
+    """
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files and speaks."""
+        return self.rank == 0
+
+    def device(self, name: str) -> str:
+        """The device of this process: its own GPU where there are several processes."""
+        if self.size == 1 or name == "cpu":
+            return name
+        if name.startswith("cuda:"):
+            raise InputError(
+                f"device is {name!r}, but each of {self.size} processes needs a GPU of its own; "
+                "give device=cuda, or auto"
+            )
+        if name == "auto" and not torch.cuda.is_available():
+            return "cpu"
+        if self.local >= torch.cuda.device_count():
+            raise InputError(
+                f"process {self.local} of this machine has no GPU: torch finds "
+                f"{torch.cuda.device_count()}; start fewer with --nproc-per-node"
+            )
+        return f"cuda:{self.local}"
+
+    def share(self, batch_size: int) -> int:
+        """Images of a step that fall to this process; `batch_size` counts those of all."""
+        if batch_size % self.size:
+            raise InputError(
+                f"batch_size is {batch_size}, but {self.size} processes must share it equally; "
+                f"give a multiple of {self.size}"
+            )
+        return batch_size // self.size
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model with its gradients averaged over all processes."""
+        if self.size == 1:
+            return model
+        devices = [device.index] if device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+
+    def sum(self, *tensors: Tensor) -> None:
+        """Replace each tensor by its sum over all processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def from_first(self, tensors: list[Tensor]) -> None:
+        """Replace the tensors by those of the first process."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def agree(self, *said: bool) -> tuple[bool, ...]:
+        """Of each word whether any process says so; a wait for all of them."""
+        if self.size == 1:
+            return said
+        flags = torch.tensor([float(word) for word in said])
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in flags.tolist())
+
+    def gather(self, value: Any) -> list[Any]:
+        """The JSON-ready value of every process, in the order of their numbers."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        self.agree(False)
+
+
+@contextlib.contextmanager
+def joined(config: RunConfig) -> Iterator[Ranks]:
+    """Join the processes that torchrun started, or be the only one; leave them at the end.
+
+    Gradients travel by NCCL between GPUs and by gloo between CPUs; what is told (signals, energy)
+    travels by gloo. Where a process fails it leaves at once, and torchrun ends the others.
+    """
+    if not all(name in os.environ for name in VARIABLES) or dist.is_initialized():
+        yield Ranks()
+        return
+    rank, size, local = (int(os.environ[name]) for name in VARIABLES[:3])
+    if size == 1:
+        yield Ranks()
+        return
+    ranks = Ranks(rank, size, local)
+    device = ranks.device(config.device)
+    if device != "cpu":
+        torch.cuda.set_device(device)
+    dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
+    yield ranks
+    dist.destroy_process_group()
+
+
+def synchronised(model: nn.Module, config: RunConfig, ranks: Ranks) -> nn.Module:
+    """The model with batch statistics over all processes, where `sync_bn` asks for it.
+
+    Raises `InputError` on the CPU, for which torch has no such layer.
+    """
+    if not config.sync_bn or ranks.size == 1:
+        return model
+    if ranks.device(config.device) == "cpu":
+        raise InputError("sync_bn is true, but torch synchronises batch norm on GPUs only")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -1,0 +1,86 @@
+"""Ways in which a run ends before its last step: Ctrl-C, SIGTERM, a budget, a target."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from ..config import RunConfig
+
+#: Exit code of a process that SIGTERM ended, as shells count it.
+TERMINATED = 128 + signal.SIGTERM
+
+REASONS = {
+    signal.SIGINT: "stopped by Ctrl-C; the same command goes on",
+    signal.SIGTERM: "stopped by SIGTERM; the same command goes on",
+}
+
+
+class Signals:
+    """Notes Ctrl-C and SIGTERM, so that a step can end and be written down first.
+
+    `asked` is the signal that came. Before `hold` is set, and for the second signal of a kind that
+    is held, the process is stopped at once, as if nobody had listened.
+    """
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        self.hold = False
+
+    @property
+    def reason(self) -> str:
+        """The sentence for the record."""
+        return "stopped; the same command goes on" if self.asked is None else REASONS[self.asked]
+
+    def leave(self) -> None:
+        """Raise what the signal stands for: KeyboardInterrupt, or SystemExit(143)."""
+        if self.asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(TERMINATED)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        again = self.asked is not None
+        self.asked = signal.Signals(number)
+        if again or not self.hold:
+            self.leave()
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Signals]:
+    """Listen to both signals while the block runs; handlers that others set are left alone.
+
+    Python delivers signals to the main thread alone: elsewhere nothing is heard.
+    """
+    signals = Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {n: usual[n] for n in usual if signal.getsignal(n) == usual[n]}
+    for number in before:
+        signal.signal(number, signals._note)
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def over_budget(config: RunConfig, joules: float | None, images: int, tests: int) -> bool:
+    """Whether training must end now for the run to stay within `budget_joules`.
+
+    `joules` is the run's energy so far, `images` the training images it has seen. The test of
+    `tests` images is kept back at a third of the mean energy of a training image, for a forward
+    pass is a third of a training step's arithmetic.
+
+    >>> config = RunConfig(budget_joules=100.0)
+    >>> over_budget(config, 80.0, 600, 300), over_budget(config, 95.0, 600, 300)
+    (False, True)
+    """
+    if config.budget_joules is None or joules is None:
+        return False
+    reserve = joules / max(1, images) * tests / 3
+    return joules + reserve >= config.budget_joules
