@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("sensor_fixtures",)  # stand-ins for energy sensors, for the meter and its bench
+
 
 @pytest.fixture(scope="session")
 def find_dev_data() -> Callable[[], Path]:

@@ -160,8 +160,8 @@ def test_what_happens_to_a_device_within_a_window(on_gpus):
         assert reason in energy["reason"]
 
 
-def test_no_counter_is_unknown_with_the_reason(on_gpus):
-    out, _ = on_gpus(window(0.05), Gpu(A, events=("0 error 3",)))
+def test_neither_counter_nor_power_is_unknown_with_the_reason(on_gpus):
+    out, _ = on_gpus(window(0.05), Gpu(A, events=("0 error 3", "0 power 3")))
     assert out["energy"]["joules"] is None
     assert "boards before Volta" in out["energy"]["reason"]
     assert not any(sensor["readable"] for sensor in out["sensors"])

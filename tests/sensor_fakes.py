@@ -12,10 +12,16 @@ UUID_B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 
 @dataclass
 class Gpu:
-    """A GPU of the NVML stand-in; `trace` is a repeating list of (seconds, watts)."""
+    """A GPU of the NVML stand-in; `trace` is a repeating list of (seconds, watts), or of (seconds,
+    watts at its start, watts at its end).
+
+    `power` are the times that the readings usage, average and instant average over (0: not
+    there), and how often they are renewed; as on an H100. `live`: a file whose lines
+    "<monotonic seconds> <watts>" are the power instead, as they are appended.
+    """
 
     uuid: str = UUID_A
-    trace: tuple[tuple[float, float], ...] = ((1.0, 300.0),)
+    trace: tuple[tuple[float, ...], ...] = ((1.0, 300.0),)
     tick: float = 0.02
     phase: float = 0.0
     limit: float = 700.0
@@ -24,6 +30,11 @@ class Gpu:
     name: str = "NVIDIA H100 80GB HBM3"
     events: tuple[str, ...] = ()
     pid: int | None = None
+    power: tuple[float, float, float, float] = (1.0, 1.0, 0.025, 0.1)
+    architecture: int = 9
+    wrap: float | None = None
+    trace_file: Path | None = None
+    live: Path | None = None
 
     def spec(self) -> str:
         """The lines that the stand-in reads."""
@@ -31,19 +42,27 @@ class Gpu:
             f"device {self.uuid} {self.tick!r} {self.phase!r} {round(self.limit * 1000)} "
             f"{int(self.mig)} {round(self.offset_joules * 1000)} {self.name}"
         ]
-        lines += [f"segment {seconds!r} {watts!r}" for seconds, watts in self.trace]
+        if self.trace_file is None:
+            lines += ["segment " + " ".join(map(repr, part)) for part in self.trace]
+        else:
+            lines += [f"trace {self.trace_file}"]
+        lines += ["power " + " ".join(map(repr, self.power)), f"architecture {self.architecture}"]
+        lines += [f"live {self.live}"] if self.live else []
+        lines += [f"wrap {self.wrap!r}"] if self.wrap else []
         lines += [f"event {event}" for event in self.events]
         lines += [f"process {self.pid}"] if self.pid else []
         return "\n".join(lines) + "\n"
 
     def joules(self, start: float, end: float) -> float:
         """The true energy between two times of the trace, by summing overlaps."""
-        period = sum(seconds for seconds, _ in self.trace)
+        period = sum(part[0] for part in self.trace)
         total, at = 0.0, (start // period) * period
         while at < end:
-            for seconds, watts in self.trace:
-                overlap = min(end, at + seconds) - max(start, at)
-                total += max(0.0, overlap) * watts
+            for seconds, first, *last in self.trace:
+                begin, stop = max(start, at), min(end, at + seconds)
+                if stop > begin:
+                    slope = (last[0] - first) / seconds if last else 0.0
+                    total += (stop - begin) * (first + slope * ((begin + stop) / 2 - at))
                 at += seconds
         return total
 

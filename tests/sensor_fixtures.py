@@ -19,12 +19,16 @@ SOURCE = Path(__file__).with_name("fake_nvml.c")
 
 @pytest.fixture(scope="session")
 def nvml_libraries(tmp_path_factory) -> dict[str, Path]:
-    """Folders holding a whole libnvidia-ml.so.1 and one with the fewest calls."""
+    """Folders holding a whole libnvidia-ml.so.1, one with the fewest calls, one without counter."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("building the NVML stand-in needs a C compiler (cc)")
     folders = {}
-    for name, options in (("full", []), ("minimal", ["-DMINIMAL"])):
+    for name, options in (
+        ("full", []),
+        ("minimal", ["-DMINIMAL"]),
+        ("no-counter", ["-DNO_COUNTER"]),
+    ):
         folder = tmp_path_factory.mktemp(f"nvml-{name}")
         library = folder / "libnvidia-ml.so.1"
         command = [compiler, "-shared", "-fPIC", "-O1", *options, "-o", library, SOURCE, "-lm"]
