@@ -17,7 +17,7 @@ from torch._C import _len_torch_dispatch_stack  # pyright: ignore[reportAttribut
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
-from . import cpu, reference
+from . import cpu, gpu, reference
 
 _library = torch.library.Library("orthowatt", "DEF")
 _library.define(
@@ -97,14 +97,18 @@ def compute(
         calls, dense = _cpu_steps(x, kind, dims, norm, transpose)
         if calls is not None:
             return _on_cpu(calls, x if dense else torch.empty_like(x).copy_(x), out)
+    elif x.device.type == "cuda":
+        y = gpu.transform(x, kind, dims, norm, transpose, out)
+        if y is not None:
+            return y
     y = reference.transform(x, kind, dims, norm, transpose)
     return y if out is None else out.copy_(y)
 
 
 def backend(x: torch.Tensor, kind: str, dims: tuple[int, ...]) -> tuple[str, str]:
-    """("cpu" or "torch", why) for a transform of x."""
+    """("cpu", "gpu" or "torch", why) for a transform of x."""
     if x.device.type != "cpu":
-        return "torch", f"there are no kernels for {x.device.type} yet"
+        return gpu.backend(x, kind, dims)
     if cpu.library() is None:
         return "torch", cpu.reason()
     if not x.numel():

@@ -1,0 +1,144 @@
+"""The GPU kernels: Triton, compiled at the first call of each layout on NVIDIA GPUs.
+
+Where they cannot run (no Triton, no C compiler at run time, another device, an older GPU) every
+call takes the plain-torch path, and the first such call says so in a warning that names the mend.
+Importing this package imports neither Triton nor CUDA.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+from functools import lru_cache
+from importlib.util import find_spec
+from os import environ
+from subprocess import CalledProcessError
+
+import torch
+
+from . import plan
+
+#: The first generation whose matrix units take bf16.
+LEAST_CAPABILITY = (8, 0)
+
+
+def transform(
+    x: torch.Tensor,
+    kind: str,
+    dims: tuple[int, ...],
+    norm: str,
+    transpose: bool,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor | None:
+    """The transform of a CUDA tensor, into `out` where given; None where no kernel serves."""
+    steps = _steps(x, kind, dims, norm, transpose)
+    if isinstance(steps, str) or not usable(x.device):
+        return None
+    source = x if _dense(x) else torch.empty_like(x).copy_(x)
+    into = out is not None and out.stride() == source.stride() and not _overlap(source, out)
+    result = out if into and out is not None else torch.empty_like(source)
+    try:
+        with torch.cuda.device_of(x):
+            _run(steps, source, result)
+    except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
+        if isinstance(error, torch.OutOfMemoryError) or not _of_the_compiler(error):
+            raise
+        _broken.append(f"a kernel cannot be compiled for this GPU ({_first_line(error)})")
+        _warn(_broken[-1])
+        return None
+    return result if out is None or result is out else out.copy_(result)
+
+
+def backend(x: torch.Tensor, kind: str, dims: tuple[int, ...]) -> tuple[str, str]:
+    """("gpu" or "torch", why) for a transform of x on a CUDA device."""
+    why = unusable(x.device)
+    if why:
+        return "torch", why
+    steps = _steps(x, kind, dims, "ortho", False)
+    if isinstance(steps, str):
+        return "torch", steps
+    passes = "one pass" if len(steps) == 1 else f"{len(steps)} passes"
+    copied = "" if _dense(x) else ", over a dense copy, for the tensor has gaps"
+    return "gpu", f"Triton kernels, {passes}{copied}"
+
+
+def usable(device: torch.device) -> bool:
+    """Whether kernels can run on a device; the first time that they cannot, a warning says why."""
+    why = unusable(device)
+    if why:
+        _warn(why)
+    return not why
+
+
+def unusable(device: torch.device) -> str:
+    """Why no kernel runs on a device, with the mend; empty where they do."""
+    return _broken[0] if _broken else _unusable(device)
+
+
+_broken: list[str] = []
+
+
+@lru_cache(maxsize=64)
+def _unusable(device: torch.device) -> str:
+    if device.type != "cuda" or torch.version.hip:
+        return f"there are no kernels for {'AMD GPUs' if torch.version.hip else device.type} yet"
+    if find_spec("triton") is None:
+        system = "" if sys.platform == "linux" else f" (it has none for {sys.platform})"
+        return f"Triton is not installed; install it with pip install triton{system}"
+    if _compiler() is None:
+        return (
+            "Triton needs a C compiler at run time and found none; install gcc or clang, or name "
+            "one in the environment variable CC"
+        )
+    capability = torch.cuda.get_device_capability(device)
+    if capability < LEAST_CAPABILITY:
+        return (
+            f"the GPU has compute capability {capability[0]}.{capability[1]}, and the kernels "
+            f"need {LEAST_CAPABILITY[0]}.{LEAST_CAPABILITY[1]} or newer"
+        )
+    return ""
+
+
+def _compiler() -> str | None:
+    """The C compiler that Triton will find, in its own order."""
+    return environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+
+
+@lru_cache(maxsize=64)
+def _warn(why: str) -> None:
+    warnings.warn(f"orthowatt's transforms run on plain torch here: {why}", stacklevel=2)
+
+
+def _steps(
+    x: torch.Tensor, kind: str, dims: tuple[int, ...], norm: str, transpose: bool
+) -> tuple[plan.Step, ...] | str:
+    if not x.numel():
+        return "the tensor is empty"
+    strides = x.stride() if _dense(x) else torch.empty_like(x, device="meta").stride()
+    return plan.steps(tuple(x.shape), strides, x.dtype, kind, dims, norm, transpose)
+
+
+def _run(steps: tuple[plan.Step, ...], x: torch.Tensor, out: torch.Tensor) -> None:
+    from . import launch
+
+    launch.run(steps, x, out)
+
+
+def _dense(x: torch.Tensor) -> bool:
+    return x.is_contiguous() or plan.dense(tuple(x.shape), x.stride())
+
+
+def _overlap(x: torch.Tensor, out: torch.Tensor) -> bool:
+    """Whether writing `out` would destroy what is still to be read of x: x itself is safe."""
+    same = x.untyped_storage().data_ptr() == out.untyped_storage().data_ptr()
+    return same and x.data_ptr() != out.data_ptr()
+
+
+def _of_the_compiler(error: Exception) -> bool:
+    own = type(error).__module__.split(".")[0] == "triton" or "triton" in str(error).lower()
+    return own or isinstance(error, CalledProcessError)  # the C compiler's, of Triton's launcher
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

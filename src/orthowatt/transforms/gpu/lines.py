@@ -1,0 +1,93 @@
+# type: ignore  # what is decorated is Triton's language, which has its own types
+# ruff: noqa: RUF005  # and no unpacking
+"""One axis: `rows` where it lies innermost in memory, `lanes` where other axes lie inside it.
+
+A small plane is one such axis too, with the Kronecker product of its two matrices.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .tile import MIRRORED, butterflies, matrices, pieces, place, product
+
+
+@triton.jit
+def rows(
+    x, y, right, count, scale,
+    size_in: tl.constexpr, size_out: tl.constexpr, parts: tl.constexpr, pad: tl.constexpr,
+    block: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr,
+    x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
+    stages: tl.constexpr,
+):  # fmt: skip
+    """Transform `count` contiguous rows, `block` at a time; sizes are those of one part."""
+    rights = matrices(right, matrix_sets, matrix_pieces, pad)
+    row = tl.arange(0, block)[:, None]
+    col = tl.arange(0, pad)[None, :]
+    for group in tl.range(
+        tl.program_id(0), (count + block - 1) // block, tl.num_programs(0), num_stages=stages
+    ):
+        first = tl.cast(group, tl.int64) * block
+        live = row < count - first
+        source = x + first * (size_in * parts) + row * (size_in * parts)
+        target = y + first * (size_out * parts) + row * (size_out * parts)
+        found = ()
+        for k in tl.static_range(parts):
+            at = source + place(col, k, size_in, parts, way_in)
+            found = found + (tl.load(at, mask=live & (col < size_in), other=0.0),)
+        if way_in == MIRRORED:
+            found = butterflies(found, parts)
+        done = ()
+        for k in tl.static_range(parts):
+            value = pieces(found[k], x_pieces)
+            done = done + (product(value, rights[k % matrix_sets], x_pieces, matrix_pieces),)
+        if way_in != MIRRORED:
+            done = butterflies(done, parts)
+        for k in tl.static_range(parts):
+            at = target + place(col, k, size_out, parts, way_out)
+            value = (done[k] * scale).to(y.dtype.element_ty)
+            tl.store(at, value, mask=live & (col < size_out))
+
+
+@triton.jit
+def lanes(
+    x, y, left, outer, units, scale,
+    size_in: tl.constexpr, size_out: tl.constexpr, parts: tl.constexpr, pad: tl.constexpr,
+    block: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr,
+    x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
+    grain: tl.constexpr, stages: tl.constexpr,
+):  # fmt: skip
+    """Transform the middle axis of (outer, size, inner), `block` inner entries at a time."""
+    lefts = matrices(left, matrix_sets, matrix_pieces, pad)
+    row = tl.arange(0, pad)[:, None]
+    lane = tl.arange(0, block)[None, :]
+    inner = units * grain  # so the compiler knows what divides it
+    blocks = (inner + block - 1) // block
+    tiles = tl.cast(outer, tl.int64) * blocks
+    for tile in tl.range(
+        tl.cast(tl.program_id(0), tl.int64), tiles, tl.num_programs(0), num_stages=stages
+    ):
+        first = tl.multiple_of((tile % blocks) * block, block)
+        live = lane < inner - first
+        begin = (tile // blocks) * inner
+        source = x + begin * (size_in * parts) + first
+        target = y + begin * (size_out * parts) + first
+        found = ()
+        for k in tl.static_range(parts):
+            at = tl.cast(place(row, k, size_in, parts, way_in), tl.int64) * inner + lane
+            found = found + (tl.load(source + at, mask=live & (row < size_in), other=0.0),)
+        if way_in == MIRRORED:
+            found = butterflies(found, parts)
+        done = ()
+        for k in tl.static_range(parts):
+            value = pieces(found[k], x_pieces)
+            done = done + (product(lefts[k % matrix_sets], value, matrix_pieces, x_pieces),)
+        if way_in != MIRRORED:
+            done = butterflies(done, parts)
+        for k in tl.static_range(parts):
+            at = tl.cast(place(row, k, size_out, parts, way_out), tl.int64) * inner + lane
+            value = (done[k] * scale).to(y.dtype.element_ty)
+            tl.store(target + at, value, mask=live & (row < size_out))

@@ -1,0 +1,109 @@
+# type: ignore  # what is decorated is Triton's language, which has its own types
+# ruff: noqa: RUF005  # and no unpacking
+"""What the kernels share, as Triton functions: exact 16-bit pieces, their products, butterflies.
+
+A kernel keeps a tile as a tuple of parts, S along each transformed axis, so that the structure of
+the matrix costs additions instead of products: H(n) = Sylvester(S) ⊗ H(n / S) takes parts that lie
+one after the other ("blocks"), and a cosine or sine matrix, whose rows are even or odd about the
+middle, takes a half and its mirror image, and gives the even and the odd rows. Matrix units read
+16-bit numbers and sum in fp32: a value is split into bf16 pieces, hi + mid + low, whose products
+with the pieces of the matrix are exact in fp32, and only products below the result's rounding are
+left out.
+
+Only built-in functions of the language are called here, never those of its standard library,
+which are compiled functions themselves and would not run under the interpreter.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+#: How the parts of an axis lie: one after the other, the second mirrored, or interleaved.
+BLOCKS: tl.constexpr = tl.constexpr(0)
+MIRRORED: tl.constexpr = tl.constexpr(1)
+INTERLEAVED: tl.constexpr = tl.constexpr(2)
+
+
+@triton.jit
+def place(index, part: tl.constexpr, size: tl.constexpr, parts: tl.constexpr, way: tl.constexpr):
+    """Where along its axis entry `index` of a part of `size` entries lies."""
+    at = index
+    if parts > 1:
+        if way == INTERLEAVED:
+            at = index * 2 + part
+        elif way == MIRRORED:
+            if part == 1:
+                at = 2 * size - 1 - index
+        else:
+            at = index + part * size
+    return at
+
+
+@triton.jit
+def pieces(x, count: tl.constexpr):
+    """fp32 values as bf16 numbers that sum to them; one piece is a 16-bit value as it is."""
+    if count == 1:
+        found = (x,)
+    else:
+        high = x.to(tl.bfloat16)
+        rest = x.to(tl.float32) - high.to(tl.float32)
+        middle = rest.to(tl.bfloat16)
+        found = (high, middle)
+        if count == 3:
+            found = found + ((rest - middle.to(tl.float32)).to(tl.bfloat16),)
+    return found
+
+
+@triton.jit
+def product(a, b, a_count: tl.constexpr, b_count: tl.constexpr):
+    """The product of two matrices in pieces, in fp32, the smallest terms first.
+
+    Terms below the last piece of the finer factor are left out.
+    """
+    depth: tl.constexpr = a_count if a_count > b_count else b_count
+    total = None
+    for turn in tl.static_range(depth):
+        for i in tl.static_range(a_count):
+            if depth - 1 - turn - i >= 0 and depth - 1 - turn - i < b_count:
+                total = tl.dot(a[i], b[depth - 1 - turn - i], total)
+    return total
+
+
+@triton.jit
+def butterflies(parts, count: tl.constexpr):
+    """Sylvester(count) applied across the parts, in fp32."""
+    bits: tl.constexpr = count.bit_length() - 1
+    for bit in tl.static_range(bits):
+        parts = _sums_and_differences(parts, count, 1 << bit)
+    return parts
+
+
+@triton.jit
+def _sums_and_differences(parts, count: tl.constexpr, step: tl.constexpr):
+    found = ()
+    for i in tl.static_range(count):
+        if (i // step) % 2 == 0:
+            found = found + (parts[i].to(tl.float32) + parts[i + step].to(tl.float32),)
+        else:
+            found = found + (parts[i - step].to(tl.float32) - parts[i].to(tl.float32),)
+    return found
+
+
+@triton.jit
+def matrix(table, which: tl.constexpr, count: tl.constexpr, size: tl.constexpr):
+    """The pieces of one (size, size) matrix of a table [which, piece, row, column]."""
+    at = tl.arange(0, size)[:, None] * size + tl.arange(0, size)[None, :]
+    found = ()
+    for piece in tl.static_range(count):
+        found = found + (tl.load(table + (which * count + piece) * size * size + at),)
+    return found
+
+
+@triton.jit
+def matrices(table, many: tl.constexpr, count: tl.constexpr, size: tl.constexpr):
+    """The pieces of every matrix of a table."""
+    found = ()
+    for which in tl.static_range(many):
+        found = found + (matrix(table, which, count, size),)
+    return found

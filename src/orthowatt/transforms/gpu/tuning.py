@@ -1,0 +1,90 @@
+"""How the kernels share out their work: a fixed table, so that results repeat bit by bit.
+
+Chosen by counting (registers a thread, bytes in flight, accesses of whole 32-byte sectors) and by
+what the compiler reports for compute capability 9.0; `benchmarks/gpu.py --sweep` measures the
+neighbours of every entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from .axis import Axes, Axis, SmallPlane
+
+#: Values of a tile that one program holds in registers, 4 bytes each.
+LARGEST_TILE = 32 * 1024
+#: Largest plane of `planes`, in padded entries: 128 × 128.
+LARGEST_PLANE = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Share:
+    """`block`: planes, lanes or rows that a program takes at a time; `programs` a multiprocessor,
+    0 for one program a block; `stages` of loads ahead of the computation."""
+
+    block: int
+    warps: int
+    stages: int = 1
+    programs: int = 0
+
+
+def entries(*axes: Axis | SmallPlane) -> int:
+    """Padded entries of all parts of a tile."""
+    return prod(axis.pad * axis.parts for axis in axes)
+
+
+def share(axes: Axes, inner: int, itemsize: int) -> Share:
+    """How one launch shares out its work."""
+    if len(axes) == 1:
+        return _rows(axes[0]) if inner == 1 else _lanes(axes[0], inner, itemsize)
+    rows, cols = axes
+    if inner == 1:
+        return _planes(rows, cols)
+    found = maps_share(rows, cols, itemsize)
+    assert found is not None, "the plan asks before it takes this kernel"
+    return found
+
+
+def _planes(rows: Axis, cols: Axis) -> Share:
+    """Small planes go several at a time."""
+    size = entries(rows, cols)
+    if size <= 256:
+        return Share(16, 4)
+    if size <= 1024:
+        return Share(1, 1)
+    if size <= 4096:
+        return Share(1, 2 if rows.pad <= 32 else 4)
+    return Share(1, 4 if rows.pad <= 64 else 8)
+
+
+def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
+    """At least 16 bytes of channels together, or None where such a tile does not fit."""
+    size = entries(rows, cols)
+    least = 16 // itemsize
+    lanes = min(64 // itemsize, LARGEST_TILE // size)
+    if lanes < least:
+        return None
+    while lanes > least and size * lanes > LARGEST_TILE // 2:
+        lanes //= 2
+    return Share(lanes, 8 if size * lanes > LARGEST_TILE // 4 else 4)
+
+
+def _rows(axis: Axis | SmallPlane) -> Share:
+    block = max(16, min(128, LARGEST_TILE // 2 // entries(axis)))
+    return Share(block, 8 if block * entries(axis) > LARGEST_TILE // 4 else 4)
+
+
+def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
+    """Whole lines of memory where the tile allows it."""
+    block = max(16, min(256 // itemsize, LARGEST_TILE // 2 // entries(axis)))
+    while block > 16 and block // 2 >= inner:
+        block //= 2
+    return Share(block, 8 if block * entries(axis) > LARGEST_TILE // 4 else 4)
+
+
+def part(kind: str, n: int, two: bool) -> int:
+    """The largest padded part that an axis of size n is taken in."""
+    if kind == "wht":
+        return 32 if two and n <= 64 else 64
+    return 32
