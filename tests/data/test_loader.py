@@ -108,3 +108,35 @@ def test_the_global_generator_is_not_touched(numbered):
     before = torch.get_rng_state()
     list(make(numbered, train=True, crop_padding=0.25, flip=True).epoch(0))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_alternate_flips_mirror_each_image_every_second_epoch():
+    images = torch.arange(8, dtype=torch.uint8).expand(20, 1, 8, 8)  # rises from left to right
+    batches = Batches(
+        images, torch.arange(20), batch_size=20, image_size=8, train=True, alternate_flip=True
+    )
+
+    def mirrored(epoch):
+        ((shown, labels),) = batches.epoch(epoch)
+        return {int(n): bool(x[0, 0, 0] > x[0, 0, 7]) for x, n in zip(shown, labels, strict=True)}
+
+    first, second = mirrored(1), mirrored(2)
+    assert 4 < sum(first.values()) < 16
+    assert all(first[n] != second[n] for n in range(20))
+    assert mirrored(3) == first
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_processes_share_each_batch_and_each_part(numbered, ranks):
+    whole = make(numbered, train=True, flip=True)
+    shares = [make(numbered, train=True, flip=True, share=(r, ranks)) for r in range(ranks)]
+    for (images, labels), *parts in zip(whole.epoch(2), *(s.epoch(2) for s in shares), strict=True):
+        assert torch.equal(torch.cat([x for x, _ in parts]), images)
+        assert torch.equal(torch.cat([y for _, y in parts]), labels)
+    tests = [make(numbered, share=(r, ranks)) for r in range(ranks)]
+    assert sorted(n for part in tests for n in ids(part, 0)) == list(range(20))
+
+
+def test_an_epoch_may_have_another_size(numbered):
+    ((images, _), *_) = make(numbered, train=True).epoch(1, image_size=12)
+    assert images.shape == (6, 2, 12, 12)

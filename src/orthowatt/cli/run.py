@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -57,7 +58,12 @@ def run(argv: Sequence[str]) -> int:
         return _plan(options)
     if options.out is None:
         raise InputError("--out is missing; name the folder that the run writes into")
-    return _train(options)
+    try:
+        return _train(options)
+    except (KeyboardInterrupt, SystemExit):
+        again = shlex.join(["orthowatt", "run", *argv])
+        print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
+        raise
 
 
 def load(name: str) -> RunConfig:
@@ -111,10 +117,14 @@ def _plan(options: Options) -> int:
 def _train(options: Options) -> int:
     from ..train.loop import train_run
     from ..train.progress import progress_for
+    from ..train.ranks import is_first
+    from ..train.records import stopped_note
 
     assert options.out is not None
     progress = None if options.quiet else progress_for(progress_console(options))
     record = train_run(options.config, options.out, progress=progress, variant=options.variant)
+    if not is_first():
+        return 0 if record.status == "finished" else 1
     if options.json:
         print_json(record.to_dict())
     else:
@@ -124,6 +134,8 @@ def _train(options: Options) -> int:
         cost = f"{joules:,.1f} J" if joules is not None else f"energy unknown: {energy['reason']}"
         found = "none" if accuracy is None else f"{accuracy:.4f}"
         print(f"test accuracy {found}; {cost}")
+        if "stopped" in record.settings:
+            print(stopped_note(record.settings["stopped"]))
         print(f"record: {options.out / 'record.json'}")
     sys.stdout.flush()
     return 0 if record.status == "finished" else 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import speed as speed  # registers its model with timm
 from . import zoo as zoo  # registers its models with timm
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from ..data.seeds import derive
 from ..data.sources import Dataset
 from ..errors import InputError
 from ..models import cost, zoo
+from ..models.speed import SpeedNet
 from .ranks import Ranks
 from .runtime import seed_globals, useful_threads
 
@@ -60,6 +61,8 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         weights=config.weights,
         dropout=config.dropout,
     )
+    if isinstance(model, SpeedNet) and not config.weights:
+        model.whiten(probe)
     _place(model, config, device)
     shape = (dataset.channels, config.image_size, config.image_size)
     plain = cost.count(model, shape)

@@ -105,6 +105,15 @@ class Ranks:
         self.agree(False)
 
 
+def is_first() -> bool:
+    """Whether this process is the one of a run that speaks, as torchrun numbers them."""
+    return os.environ.get("RANK", "0") == "0" or not _started_by_torchrun()
+
+
+def _started_by_torchrun() -> bool:
+    return all(name in os.environ for name in VARIABLES)
+
+
 @contextlib.contextmanager
 def joined(config: RunConfig) -> Iterator[Ranks]:
     """Join the processes that torchrun started, or be the only one; leave them at the end.
@@ -112,7 +121,7 @@ def joined(config: RunConfig) -> Iterator[Ranks]:
     Gradients travel by NCCL between GPUs and by gloo between CPUs; what is told (signals, energy)
     travels by gloo. Where a process fails it leaves at once, and torchrun ends the others.
     """
-    if not all(name in os.environ for name in VARIABLES) or dist.is_initialized():
+    if not _started_by_torchrun() or dist.is_initialized():
         yield Ranks()
         return
     rank, size, local = (int(os.environ[name]) for name in VARIABLES[:3])

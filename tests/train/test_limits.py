@@ -1,0 +1,118 @@
+"""Budgets and targets, what a final run trains on, sizes that grow, averages beside the score."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from orthowatt.data.loader import Batches
+from orthowatt.errors import InputError
+from orthowatt.record import RunRecord
+from orthowatt.train.average import Average
+from orthowatt.train.loop import train_run
+from orthowatt.train.run import Run
+
+
+def test_a_target_ends_training_after_its_epoch(small, tmp_path):
+    config = small(epochs=6, batch_size=64, learning_rate=6e-3, target_accuracy=0.6)
+    record = train_run(config, tmp_path)
+    stopped = record.settings["stopped"]
+    assert record.status == "finished"
+    assert stopped["by"] == "target_accuracy"
+    assert stopped["epoch"] == record.metrics["epochs_done"] < 6
+    scores = [entry["validation_accuracy"] for entry in record.epochs]
+    assert scores[-1] >= 0.6 > max(scores[:-1], default=0.0)
+    assert any("target_accuracy 0.6 was reached" in warning for warning in record.warnings)
+    assert record.metrics["test_accuracy"] > 0.5
+    assert train_run(config, tmp_path).metrics == record.metrics
+
+
+def test_a_target_that_is_not_reached_changes_nothing(small, tmp_path):
+    plain = train_run(small(epochs=1), tmp_path / "plain")
+    record = train_run(small(epochs=1, target_accuracy=1.0), tmp_path / "target")
+    assert "stopped" not in record.settings
+    assert record.epochs[0]["train_loss"] == plain.epochs[0]["train_loss"]
+
+
+def test_a_budget_keeps_the_tests_share_back(small, tmp_path, monkeypatch):
+    """At 2 J a step of 128 images, the test of 359 images is worth 1.9 J."""
+    steps = []
+
+    def joules(run, window):
+        return 2.0 * len(steps)
+
+    monkeypatch.setattr(Run, "joules", joules)
+    real = Average.update
+    monkeypatch.setattr(Average, "update", lambda *args: (steps.append(1), real(*args)))
+    config = small(budget_joules=31.0, ema=0.5)
+    record = train_run(config, tmp_path)
+    assert record.status == "finished"
+    assert record.settings["stopped"] == {
+        "by": "budget_joules", "limit": 31.0, "value": 30.0, "epoch": 2, "step": 15,
+    }  # fmt: skip
+    assert [entry.get("steps") for entry in record.epochs] == [None, 5]
+    assert record.epochs[1]["validation_accuracy"] is None
+    assert record.metrics["test_accuracy"] is not None
+    assert any("training stopped in epoch 2, step 15: 30 J" in w for w in record.warnings)
+
+
+def test_a_budget_that_cannot_be_watched_is_refused(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "joules", lambda *_: None)
+    with pytest.raises(InputError, match="cannot be measured here; `orthowatt doctor` says why"):
+        train_run(small(budget_joules=10.0), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_final_run_trains_on_everything_but_the_test_set(small, tmp_path):
+    record = train_run(small(epochs=1, train_on="train+validation"), tmp_path)
+    assert (record.data["train"], record.data["validation"]) == (1438, 0)
+    assert record.metrics["validation_accuracy"] is None
+    assert record.metrics["test_accuracy"] is not None
+
+
+def test_sizes_grow_and_the_score_is_at_the_last(small, tmp_path, monkeypatch):
+    sizes, real = [], Batches.epoch
+
+    def epoch(self, number, start=0, image_size=None):
+        for images, labels in real(self, number, start, image_size):
+            sizes.append((self.train, images.shape[-1]))
+            yield images, labels
+
+    monkeypatch.setattr(Batches, "epoch", epoch)
+    train_run(small(epochs=3, batch_size=512, train_sizes=(8, 12)), tmp_path)
+    trained = [size for train, size in sizes if train]
+    assert trained == [8, 8, 12, 12, 16, 16]
+    assert {size for train, size in sizes if not train} == {16}
+
+
+def test_the_average_is_what_is_scored_and_kept(small, tmp_path):
+    averaged = train_run(small(epochs=1, ema=0.9, mirror_test=True), tmp_path / "ema")
+    plain = train_run(small(epochs=1), tmp_path / "plain")
+    assert averaged.settings["scored_weights"] == "moving average, 0.9"
+    # training itself is the same, and its last weights stand beside the score
+    assert averaged.epochs[0]["train_loss"] == plain.epochs[0]["train_loss"]
+    assert averaged.metrics["test_accuracy_last_weights"] == plain.metrics["test_accuracy"]
+    assert averaged.metrics["test_accuracy"] != plain.metrics["test_accuracy"]
+    assert 0 < averaged.metrics["test_accuracy_mirrored"] <= 1
+    assert "test_accuracy_mirrored" not in plain.metrics
+    first, second = (load_file(tmp_path / n / "model.safetensors") for n in ("ema", "plain"))
+    assert not all(torch.equal(first[key], second[key]) for key in first)
+    assert RunRecord.load(tmp_path / "ema").energy["beside"]["windows"] == 2
+
+
+def test_an_average_is_its_definition():
+    network = torch.nn.BatchNorm1d(3)
+    average = Average(network, 0.9)
+    expected = network.weight.detach().clone()
+    for step in range(4):
+        with torch.no_grad():
+            network.weight.add_(1.0)
+            network.num_batches_tracked.add_(1)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * network.weight.detach()
+        average.update(network)
+    assert torch.allclose(average.model.weight, expected)
+    assert average.model.num_batches_tracked == 4
+    again = Average(network, 0.9)
+    again.load_state_dict(average.state_dict())
+    assert torch.equal(again.model.weight, average.model.weight)
+    assert again.steps == 4
