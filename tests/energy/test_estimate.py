@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from sensor_fakes import Gpu, Powercap
 
-from orthowatt.energy import Energy
-from orthowatt.energy.estimate import check_estimate, fill, limits_watts, upper_bound
+from orthowatt.energy import Energy, EnergyMeter
+from orthowatt.energy.estimate import fill, limits_watts, upper_bound
 from orthowatt.energy.sensors import Sensors
 from orthowatt.errors import InputError
+from sensor_fakes import Gpu, Powercap
 
 UNKNOWN = Energy.unknown("no counter", "gpu:A", flags=("gap",), at_least_joules=3.0)
 
@@ -37,9 +37,8 @@ def test_what_is_measured_stays_measured():
 
 
 def test_only_what_is_named_is_allowed():
-    assert [check_estimate(value) for value in (None, "power-limit")] == [None, "power-limit"]
-    with pytest.raises(InputError, match="'power-limit'"):
-        check_estimate("tdp")
+    with pytest.raises(InputError, match="power-limit"):
+        EnergyMeter(scope="cpu", estimate="tdp")
 
 
 @contextlib.contextmanager
@@ -77,8 +76,27 @@ def test_the_limits_of_gpus_come_from_the_driver(on_gpus):
         from orthowatt.energy.estimate import limits_watts
         out = limits_watts(Sensors(cpu=False))
     """
-    out, _ = on_gpus(code, Gpu(limit=650.0, events=("0 error 3",)))
+    out, _ = on_gpus(code, Gpu(limit=650.0, events=("0 error 3", "0 power 3")))
     assert list(out.values()) == [650.0]
+
+
+def test_a_meter_estimates_only_on_request(on_gpus):
+    """The counter is not offered, nor is the power; the limit is."""
+    code = """
+        out = []
+        for estimate in (None, "power-limit"):
+            with EnergyMeter(scope="gpu", estimate=estimate, sample=False) as meter:
+                with meter.window("work") as window:
+                    time.sleep(0.1)
+                out.append([window.energy.to_dict(), str(window.energy), window.seconds])
+    """
+    gpu = Gpu(limit=600.0, events=("0 error 3", "0 power 3"))
+    (plain, _, _), (bound, text, seconds) = on_gpus(code, gpu)[0]
+    assert plain["status"] == "unknown"
+    assert bound["status"] == "estimated"
+    assert bound["joules"] == pytest.approx(660 * seconds, rel=1e-6)
+    assert text.startswith("at most ")
+    assert text.endswith("(estimated)")
 
 
 def test_a_machine_without_limits_has_none(tmp_path):

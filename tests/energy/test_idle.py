@@ -7,11 +7,11 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensor_fakes import UUID_A, UUID_B, Gpu
 
 from orthowatt.energy import Energy, EnergyMeter
 from orthowatt.energy.idle import STATES, Idle, measure_idle, net
 from orthowatt.errors import InputError, InputTypeError
+from sensor_fakes import UUID_A, UUID_B, Gpu
 
 
 def energy(watts, seconds=10.0, bound=5.0, scope="gpu:A", **more):

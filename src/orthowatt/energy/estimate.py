@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from .bounds import CAP_OVER_LIMIT
 from .quantity import Energy
-from .rapl import CAP_OVER_LIMIT, is_inner
+from .rapl import is_inner
 
 if TYPE_CHECKING:
     from .sensors import Sensors
 
 METHOD = "power-limit"
-
-
-def check_estimate(estimate: str | None) -> str | None:
-    """The setting, None for no estimates; `InputError` for another one than "power-limit"."""
-    if estimate not in (None, METHOD):
-        raise InputError(
-            f"estimate is {estimate!r}, but must be None (what was not measured stays unknown) or "
-            f"{METHOD!r} (an upper bound)"
-        )
-    return estimate
 
 
 def upper_bound(unknown: Energy, limit_watts: float | None, seconds: float) -> Energy:

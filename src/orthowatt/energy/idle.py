@@ -125,14 +125,13 @@ def measure_idle(meter: EnergyMeter, seconds: float = 10.0, *, settle: float = 0
         scope: _settled(energy, first.energies.get(scope), second.energies.get(scope))
         for scope, energy in both.energies.items()
     }
-    primary = _settled(both.energy, first.energy, second.energy)
     held = sensors.used(ask_driver=True)
+    primary = _settled(both.energy, first.energy, second.energy)
     states = {scope: _state(sensors, scope, scope in held) for scope in energies}
-    for scope in energies:
-        if _foreign(sensors, scope, scope in held):
-            energies[scope] = _flagged(energies[scope], "foreign-processes")
-            if scope in primary.scope.split("+"):
-                primary = _flagged(primary, "foreign-processes")
+    for scope in (scope for scope, state in states.items() if state == "in-use"):
+        energies[scope] = _flagged(energies[scope], "foreign-processes")
+        if scope in primary.scope.split("+"):
+            primary = _flagged(primary, "foreign-processes")
     return Idle(primary, energies, states)
 
 
@@ -237,16 +236,15 @@ def _state(sensors: Sensors, scope: str, held: bool) -> str:
         return "waiting"
     if held:
         return "context-resident"
-    return "in-use" if _foreign(sensors, scope, held) else "driver-idle"
+    # this process holds no context, so whatever the driver lists is foreign, even where a
+    # container does not know the process numbers
+    return "in-use" if _listed(sensors, scope) else "driver-idle"
 
 
-def _foreign(sensors: Sensors, scope: str, held: bool) -> bool:
-    """The driver lists more processes on the GPU than this one.
-
-    In a container process numbers differ inside and out, so they are counted, not compared.
-    """
-    counter = sensors.gpus.get(scope)
-    if counter is None or sensors.nvml is None:
-        return False
-    listed = sensors.nvml.optional("nvmlDeviceGetComputeRunningProcesses", counter.device.handle)
-    return len(listed or ()) > (1 if held else 0)
+def _listed(sensors: Sensors, scope: str) -> int:
+    """How many processes the driver lists on a GPU; 0 where it does not tell."""
+    gpu = sensors.gpus.get(scope)
+    if gpu is None or sensors.nvml is None:
+        return 0
+    name = "nvmlDeviceGetComputeRunningProcesses"
+    return len(sensors.nvml.optional(name, gpu.device.handle) or ())

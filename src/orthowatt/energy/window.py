@@ -17,6 +17,7 @@ from .rapl import is_inner
 from .sensors import Sensors
 
 if TYPE_CHECKING:
+    from .idle import Idle
     from .meter import EnergyMeter
 
 #: Waits for a tick that take more than this part of the measured time are flagged.
@@ -148,6 +149,12 @@ class Window:
     def total(self) -> Energy:
         """The sum of all parts that do not overlap; known only if every part is."""
         return self.measured.total
+
+    def net(self, idle: Idle | Sequence[Idle]) -> Energy:
+        """The primary energy less an idle power (`EnergyMeter.idle`), flagged "net"."""
+        from .idle import net
+
+        return net(self.energy, idle)
 
     @property
     def seconds(self) -> float:
