@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,24 +13,22 @@ import torch
 
 from ..transforms import cpu, functional
 from . import machine
-from .peers import Case, peers_of
-from .timing import Timing, interleaved
+from .cases import Case, Entry, cpu_cases, gpu_cases
+from .peers import peers_of
+from .timing import Call, Timing, captured, interleaved
 
-#: Our bars on a CPU: the largest ratio to `copy_` that each case may have.
-CPU_BARS = {
-    "wht plane": {28: 2.4, 56: 2.4, 64: 1.6, 112: 2.4, 128: 1.6, 224: 3.0, 256: 3.0},
-    "wht channels_last": {28: 3.0, 56: 3.0},
-    "wht channels": {256: 2.0, 1024: 2.0},
-    "dct2 plane": {28: 4.0, 56: 4.0, 64: 4.0, 112: 7.0},
-    "dct3 plane": {28: 4.0, 56: 4.0, 64: 4.0, 112: 7.0},
-    "hartley plane": {28: 4.0, 56: 4.0, 64: 4.0, 112: 7.0},
-}
+#: On a GPU the tensors of a case rotate through at least so many bytes, past every cache.
+ROTATED_BYTES = 512 * 2**20
+#: Up to this size a call is so short that its launch counts: it is also timed as a CUDA graph.
+GRAPH_SIZE = 16
+#: Calls in one CUDA graph.
+GRAPH_CALLS = 20
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured call: `ratio` is its time over `copy_`'s, `gb_per_second` counts the tensor
-    read once and written once."""
+    """One measured call: `ratio` is its time over that of the copy, `gb_per_second` counts the
+    tensor read once and the result written once."""
 
     case: str
     kind: str
@@ -44,32 +44,21 @@ class Row:
     ratio: float
     bar: float | None
     max_error: float | None
+    backend: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-ready values."""
         return asdict(self)
 
 
-def cases(mebibytes: float, dtypes: tuple[torch.dtype, ...]) -> Iterator[tuple[str, int, Case]]:
-    """(name of the bar, size, case): tensors of about `mebibytes`, channels as networks have."""
-    for dtype in dtypes:
-        elements = mebibytes * 2**20 / torch.empty(0, dtype=dtype).element_size()
-        for name, sizes in CPU_BARS.items():
-            kind, layout = name.split()
-            for n in sizes:
-                if layout == "channels":
-                    for channels_last in (False, True):
-                        shape = (_batch(elements, n * 28 * 28), n, 28, 28)
-                        yield name, n, Case(kind, shape, (1 - 4,), channels_last, dtype)
-                else:
-                    channels = 64 if n >= 112 else 256
-                    shape = (_batch(elements, channels * n * n), channels, n, n)
-                    last = layout == "channels_last"
-                    yield name, n, Case(kind, shape, (-2, -1), last, dtype)
-
-
-def _batch(elements: float, each: int) -> int:
-    return max(1, math.ceil(elements / each))
+def entries(
+    device: torch.device, mebibytes: float | None, dtypes: tuple[torch.dtype, ...], batch: int = 64
+) -> Iterator[Entry]:
+    """The cases of a device, most valuable first."""
+    if device.type == "cuda":
+        return gpu_cases(dtypes, batch)
+    size = mebibytes if mebibytes is not None else 4 * (machine.cache_bytes() or 2**25) / 2**20
+    return cpu_cases(size, dtypes)
 
 
 def run(
@@ -80,64 +69,105 @@ def run(
     device: torch.device | None = None,
     only: str = "",
     progress: Callable[[Row], None] | None = None,
+    cases: Iterable[Entry] | None = None,
+    deadline: float = math.inf,
 ) -> list[Row]:
-    """Measure every case; `mebibytes` a tensor, by default four times the last-level cache
-    (128 MiB where its size is not known).
+    """Measure every case; `mebibytes` a tensor on a CPU, by default four times the last-level
+    cache (128 MiB where its size is not known).
 
-    `only` keeps the cases whose name contains it.
+    `only` keeps the cases whose name contains it; `cases` replaces the device's own list; none is
+    begun after `deadline` on `time.monotonic()`.
     """
     device = device or torch.device("cpu")
-    size = mebibytes if mebibytes is not None else 4 * (machine.cache_bytes() or 2**25) / 2**20
     rows = []
-    for name, n, case in cases(size, dtypes):
-        if only in f"{name} {n}":
-            for row in measure(name, n, case, device, seconds):
-                rows.append(row)
-                if progress:
-                    progress(row)
+    for name, bar, case in cases or entries(device, mebibytes, dtypes):
+        if only not in name:
+            continue
+        if time.monotonic() > deadline:
+            break
+        for row in measure(name, bar, case, device, seconds):
+            rows.append(row)
+            if progress:
+                progress(row)
     return rows
 
 
-def measure(name: str, n: int, case: Case, device: torch.device, seconds: float) -> list[Row]:
+def measure(
+    name: str, bar: float | None, case: Case, device: torch.device, seconds: float
+) -> list[Row]:
     """Ours, the copies and every peer on one case, interleaved, all into given outputs."""
-    x = case.tensor(device)
-    out, other = torch.empty_like(x), torch.empty_like(x)
-    ours = _ours(case)
-    calls: dict[str, Callable[[], object]] = {
-        "copy_": lambda: out.copy_(x),
-        "orthowatt": lambda: ours(x, out=out),
+    tensors = _tensors(case, device)
+    ours = call_of(case)
+    x, out = tensors[0]
+    # A copy of the same bytes: what is read and what is written may differ in size.
+    half = case.bytes_moved // 2 // case.dtype.itemsize
+    flat = [(a.new_empty(half), a.new_empty(half)) for a, _ in tensors]
+    calls: dict[str, Call] = {
+        "copy_": _rotating(lambda a, b: b.copy_(a), flat if case.pad else tensors),
+        "orthowatt": _rotating(lambda a, b: ours(a, out=b), tensors),
     }
     if device.type == "cpu" and cpu.library() is not None:
         calls["streaming copy"] = lambda: cpu.stream_copy(x, out)
-    calls |= peers_of(case, x, other)
-    error = _error(case, ours(x), x)
+    calls |= peers_of(case, x, case.output(x))
+    error = relative_error(case, ours(x), x)
     found = interleaved(calls, device=device, seconds=seconds)
-    bar = CPU_BARS[name][n] if device.type == "cpu" and case.dtype == torch.float32 else None
+    if device.type == "cuda" and max(case.sizes) <= GRAPH_SIZE:
+        found |= _as_graphs({key: calls[key] for key in ("copy_", "orthowatt")}, device, seconds)
+    info = functional.backend_info(x, case.kind, case.dims)
     return [
-        _row(f"{name} {n}", case, call, timing, found["copy_"], x, bar, error)
+        _row(name, case, call, timing, found, bar, error, f"{info.path}: {info.reason}")
         for call, timing in found.items()
     ]
 
 
-def _ours(case: Case) -> Callable[..., torch.Tensor]:
-    if case.kind in ("wht", "hartley"):
-        function = getattr(functional, case.kind)
-        return lambda x, out=None: function(x, case.dims, out=out)
-    kind = int(case.kind[3])
-    return lambda x, out=None: functional.dct(x, case.dims, type=kind, out=out)
+def _tensors(case: Case, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Inputs and outputs; on a GPU as many as it takes to leave every cache behind."""
+    x = case.tensor(device)
+    count = math.ceil(ROTATED_BYTES / case.bytes_moved) if device.type == "cuda" else 1
+    inputs = [x, *(x.clone() for _ in range(count - 1))]
+    return [(a, case.output(a)) for a in inputs]
 
 
-def _error(case: Case, y: torch.Tensor, x: torch.Tensor) -> float:
+def _rotating(
+    call: Callable[[torch.Tensor, torch.Tensor], object],
+    tensors: list[tuple[torch.Tensor, torch.Tensor]],
+) -> Call:
+    turn = itertools.cycle(tensors)
+    return lambda: call(*next(turn))
+
+
+def _as_graphs(calls: dict[str, Call], device: torch.device, seconds: float) -> dict[str, Timing]:
+    graphs = {f"{name} (CUDA graph)": captured(call, GRAPH_CALLS) for name, call in calls.items()}
+    found = interleaved(graphs, device=device, seconds=seconds)
+    return {
+        name: Timing(t.seconds / GRAPH_CALLS, t.low / GRAPH_CALLS, t.high / GRAPH_CALLS, t.rounds)
+        for name, t in found.items()
+    }
+
+
+def call_of(case: Case) -> Callable[..., torch.Tensor]:
+    """The public function of a case, of x and `out`."""
+    if case.kind == "wht":
+        return lambda x, out=None: functional.wht(x, case.dims, pad=case.pad, out=out)
+    if case.kind == "hartley":
+        return lambda x, out=None: functional.hartley(x, case.dims, out=out)
+    function, kind = getattr(functional, case.kind[:3]), int(case.kind[3])
+    return lambda x, out=None: function(x, case.dims, type=kind, out=out)
+
+
+def relative_error(case: Case, y: torch.Tensor, x: torch.Tensor) -> float:
     """Relative error of the first image against fp64, so that a fast wrong result shows."""
-    exact = _ours(case)(x[:1].double())
+    exact = call_of(case)(x[:1].double())
     return float((y[:1].double() - exact).norm() / exact.norm())
 
 
 def _row(
-    name: str, case: Case, call: str, timing: Timing, copy: Timing, x: torch.Tensor,
-    bar: float | None, error: float,
+    name: str, case: Case, call: str, timing: Timing, found: dict[str, Timing],
+    bar: float | None, error: float, backend: str,
 ) -> Row:  # fmt: skip
-    ours = call == "orthowatt"
+    ours = call.startswith("orthowatt")
+    graph = call.endswith("(CUDA graph)")
+    copy = found["copy_ (CUDA graph)" if graph else "copy_"]
     return Row(
         case=name,
         kind=case.kind,
@@ -149,8 +179,9 @@ def _row(
         low=timing.low * 1e3,
         high=timing.high * 1e3,
         rounds=timing.rounds,
-        gb_per_second=2 * x.numel() * x.element_size() / timing.seconds / 1e9,
+        gb_per_second=case.bytes_moved / timing.seconds / 1e9,
         ratio=timing.seconds / copy.seconds,
         bar=bar if ours else None,
         max_error=error if ours else None,
+        backend=backend if ours else None,
     )

@@ -11,7 +11,7 @@ import torch
 
 from ..energy import provenance
 from ..train.provenance import code
-from ..transforms import cpu
+from ..transforms import cpu, gpu
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
@@ -39,8 +39,14 @@ def describe(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "threads": torch.get_num_threads(),
         "cache_bytes": cache_bytes(),
-        "kernels": cpu.reason(),
+        "kernels": _kernels(device),
         "hardware": provenance.host(str(device)),
         "software": provenance.software(),
         "code": code(),
     }
+
+
+def _kernels(device: torch.device) -> str:
+    if device.type == "cpu":
+        return cpu.reason()
+    return gpu.unusable(device) or "Triton kernels"

@@ -9,35 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
 from ..transforms import bases, hadamard
-
-Call = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row of the table: a transform, a tensor and the dims that it works on."""
-
-    kind: str  # "wht", "dct2", "dct3", "hartley"
-    shape: tuple[int, ...]
-    dims: tuple[int, ...]
-    channels_last: bool
-    dtype: torch.dtype
-
-    def tensor(self, device: torch.device) -> torch.Tensor:
-        """A tensor of the case's layout with seeded normal values."""
-        generator = torch.Generator(device).manual_seed(0)
-        x = torch.randn(self.shape, generator=generator, device=device).to(self.dtype)
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The transformed sizes."""
-        return tuple(self.shape[dim] for dim in self.dims)
+from .cases import Case
+from .timing import Call
 
 
 def installed(name: str) -> bool:
@@ -48,6 +25,8 @@ def installed(name: str) -> bool:
 def peers_of(case: Case, x: torch.Tensor, out: torch.Tensor) -> dict[str, Call]:
     """The calls of every peer that covers `case`, by name."""
     found: dict[str, Call] = {}
+    if case.pad:  # no peer pads: with a copy before it, it would be another call
+        return found
     for name, make in _PEERS.items():
         call = make(case, x, out)
         if call is not None:
@@ -122,13 +101,32 @@ def _hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call 
 
 
 def _fast_hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
-    if not _one_line(case) or x.device.type != "cuda" or not installed("fast_hadamard_transform"):
-        return None
-    import fast_hadamard_transform  # pyright: ignore[reportMissingImports]
+    """One line of H·W where that is possible, else one axis, a transposing copy, the other.
 
-    length = case.sizes[0] * case.sizes[1]
-    rows, scale = x.view(-1, length), length**-0.5
-    return lambda: fast_hadamard_transform.hadamard_transform(rows, scale)
+    Its matrix of order 28 is another one than ours, so the values differ and the work does not.
+    """
+    if case.kind != "wht" or x.device.type != "cuda" or not installed("fast_hadamard_transform"):
+        return None
+    import fast_hadamard_transform as peer  # pyright: ignore[reportMissingImports]
+
+    if case.dims != (-2, -1):
+        return None
+    if _one_line(case):
+        length = case.sizes[0] * case.sizes[1]
+        rows, scale = x.view(-1, length), length**-0.5
+        return lambda: peer.hadamard_transform(rows, scale)
+    n = case.sizes[0]
+    multiple = hadamard.factors(n)[1]
+    function = {1: "hadamard_transform", 28: "hadamard_transform_28N"}.get(multiple, "")
+    one = getattr(peer, function, None)
+    if one is None or case.sizes != (n, n):
+        return None
+
+    def both() -> torch.Tensor:
+        y = one(x.contiguous(), n**-0.5).transpose(-1, -2).contiguous()
+        return out.copy_(one(y, n**-0.5).transpose(-1, -2))
+
+    return both
 
 
 _PEERS: dict[str, Callable[[Case, torch.Tensor, torch.Tensor], Call | None]] = {

@@ -56,6 +56,21 @@ def interleaved(
     return {name: _timing(values) for name, values in samples.items()}
 
 
+def captured(call: Call, count: int) -> Call:
+    """A CUDA graph of `count` calls: one replay costs one launch."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # what is made at the first calls must not be captured
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(count):
+            call()
+    return graph.replay
+
+
 def _sample(call: Call, repeats: int, device: torch.device) -> float:
     if device.type == "cuda":
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

@@ -106,8 +106,8 @@ class Request:
         if prod(sizes) <= SMALL_PLANE:
             rows, cols = (self._axis(n, LARGEST_PART) for n in sizes)
             return None if rows is None or cols is None else (SmallPlane(rows, cols),)
-        part = LARGEST_PART if self.kind == "hartley" else tuning.part(self.kind, max(sizes), True)
-        rows, cols = (self._axis(n, part) for n in sizes)
+        largest = tuning.parts_of(self.kind, *sizes)
+        rows, cols = (self._axis(n, part) for n, part in zip(sizes, largest, strict=True))
         if (
             rows is None
             or cols is None
@@ -120,7 +120,7 @@ class Request:
         return (rows, cols) if fits else None
 
     def _one(self, n: int, outer: int, inner: int) -> list[Piece] | str:
-        one = self._axis(n, tuning.part(self.kind, n, False))
+        one = self._axis(n, tuning.PART)
         if one is not None:
             return [((one,), outer, inner)]
         if self.kind == "wht" and n > LARGEST_PART * MOST_PARTS // 2:

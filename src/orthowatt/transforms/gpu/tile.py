@@ -42,17 +42,37 @@ def place(index, part: tl.constexpr, size: tl.constexpr, parts: tl.constexpr, wa
 
 @triton.jit
 def pieces(x, count: tl.constexpr):
-    """fp32 values as bf16 numbers that sum to them; one piece is a 16-bit value as it is."""
+    """fp32 values as bf16 numbers that sum to them; one piece is a 16-bit value as it is.
+
+    Cut by integer arithmetic, for a conversion to bf16 and back takes a slow unit. Three pieces of
+    8 bits hold all 24 of fp32, so they may be cut off; of two the first is rounded to nearest.
+    An infinity leaves NaN in a later piece: a line or plane that holds one is not finite any more.
+    """
     if count == 1:
         found = (x,)
+    elif count == 2:
+        high = _upper(x.to(tl.float32), 0x8000)
+        found = (_narrow(high), (x.to(tl.float32) - high).to(tl.bfloat16))
     else:
-        high = x.to(tl.bfloat16)
-        rest = x.to(tl.float32) - high.to(tl.float32)
-        middle = rest.to(tl.bfloat16)
-        found = (high, middle)
-        if count == 3:
-            found = found + ((rest - middle.to(tl.float32)).to(tl.bfloat16),)
+        high = _upper(x.to(tl.float32), 0)
+        rest = x.to(tl.float32) - high
+        middle = _upper(rest, 0)
+        found = (_narrow(high), _narrow(middle), _narrow(rest - middle))
     return found
+
+
+@triton.jit
+def _upper(x, half: tl.constexpr):
+    """The upper 16 bits of fp32 values after adding `half` to the lower ones, as fp32."""
+    bits = x.to(tl.int32, bitcast=True) + half
+    return (bits & -65536).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _narrow(x):
+    """fp32 values whose lower 16 bits are 0 as bf16."""
+    bits = x.to(tl.int32, bitcast=True) >> 16
+    return bits.to(tl.int16).to(tl.bfloat16, bitcast=True)
 
 
 @triton.jit

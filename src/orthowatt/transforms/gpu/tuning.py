@@ -14,6 +14,8 @@ from .axis import Axes, Axis, SmallPlane
 
 #: Values of a tile that one program holds in registers, 4 bytes each.
 LARGEST_TILE = 32 * 1024
+#: The largest padded part of an axis on its own.
+PART = 64
 #: Largest plane of `planes`, in padded entries: 128 × 128.
 LARGEST_PLANE = 16 * 1024
 
@@ -62,29 +64,28 @@ def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
     """At least 16 bytes of channels together, or None where such a tile does not fit."""
     size = entries(rows, cols)
     least = 16 // itemsize
-    lanes = min(64 // itemsize, LARGEST_TILE // size)
-    if lanes < least:
+    if size * least > LARGEST_TILE:
         return None
-    while lanes > least and size * lanes > LARGEST_TILE // 2:
-        lanes //= 2
-    return Share(lanes, 8 if size * lanes > LARGEST_TILE // 4 else 4)
+    lanes = least
+    while lanes * itemsize < 64 and size * lanes * 2 <= LARGEST_TILE // 4:
+        lanes *= 2
+    return Share(lanes, 16 if size * lanes > LARGEST_TILE // 4 else 4)
 
 
 def _rows(axis: Axis | SmallPlane) -> Share:
-    block = max(16, min(128, LARGEST_TILE // 2 // entries(axis)))
-    return Share(block, 8 if block * entries(axis) > LARGEST_TILE // 4 else 4)
+    return Share(max(16, min(128, LARGEST_TILE // 4 // entries(axis))), 4)
 
 
 def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
     """Whole lines of memory where the tile allows it."""
-    block = max(16, min(256 // itemsize, LARGEST_TILE // 2 // entries(axis)))
+    block = max(16, min(256 // itemsize, LARGEST_TILE // 4 // entries(axis)))
     while block > 16 and block // 2 >= inner:
         block //= 2
-    return Share(block, 8 if block * entries(axis) > LARGEST_TILE // 4 else 4)
+    return Share(block, 4)
 
 
-def part(kind: str, n: int, two: bool) -> int:
-    """The largest padded part that an axis of size n is taken in."""
-    if kind == "wht":
-        return 32 if two and n <= 64 else 64
-    return 32
+def parts_of(kind: str, rows: int, cols: int) -> tuple[int, int]:
+    """The largest padded parts of both axes of a plane, in memory order."""
+    if kind == "hartley":
+        return 128, 128
+    return (32, 32) if max(rows, cols) <= 64 or kind != "wht" else (64, 32)

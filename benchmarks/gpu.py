@@ -1,0 +1,158 @@
+"""Everything that is measured of the transforms on a GPU, most valuable first, within N minutes.
+
+    python benchmarks/gpu.py --minutes 9 --out benchmarks/results
+
+Values against fp64, gradients, opcheck and compile come first, then the maps of ResNet-50 beside a
+copy of the same bytes, the training step, and the rest of the table. The result file is written
+after every section, so what time cut short is kept. `--rehearse` runs the same code on the CPU with
+small tensors. `--sweep` measures the neighbours of every entry of the kernels' tuning table.
+It is the code of `orthowatt bench kernels`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orthowatt.bench import cases, kernels, machine, step, sweep, values
+from orthowatt.record import dumps, write_atomic
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    """Run the sections in order until the time is up; 1 if a value was wrong."""
+    options = _options()
+    device = torch.device("cpu" if options.rehearse else "cuda")
+    run = Run(device, _folder(options), time.monotonic() + 60 * options.minutes, options.rehearse)
+    sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "values": run.values,
+        "first": run.first,
+        "step": run.step,
+        "rest": run.rest,
+    }
+    if options.sweep:
+        sections = {"values": run.values, "sweep": run.sweep}
+    for name, section in sections.items():
+        if name in (options.only or sections) and time.monotonic() < run.deadline:
+            run.section(name, section)
+    failed = [check["name"] for check in run.result.get("values", []) if not check["passed"]]
+    print(f"{len(failed)} checks failed" + (": " + "; ".join(failed[:20]) if failed else ""))
+    return 1 if failed else 0
+
+
+class Run:
+    """One run's device, deadline and result file."""
+
+    def __init__(self, device: torch.device, folder: Path, deadline: float, rehearse: bool):
+        self.device, self.deadline, self.rehearse = device, deadline, rehearse
+        name = "rehearsal" if rehearse else torch.cuda.get_device_name(device)
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        self.path = folder / f"{slug}-kernels.json"
+        self.result: dict[str, Any] = machine.describe(device)
+
+    def section(self, name: str, work: Callable[[], list[dict[str, Any]]]) -> None:
+        """Run one section and write what there is; an error is kept beside what came before."""
+        begin = time.monotonic()
+        try:
+            self.result[name] = work()
+        except Exception as error:  # the next section is worth running all the same
+            self.result[f"{name} failed"] = f"{type(error).__name__}: {error}"
+            print(f"{name} failed: {error}", file=sys.stderr)
+        self.result.setdefault("seconds", {})[name] = time.monotonic() - begin
+        self.result["complete"] = time.monotonic() < self.deadline
+        write_atomic(self.path, dumps(self.result, indent=1) + "\n")
+        print(f"-- {name}: {time.monotonic() - begin:.0f} s, written to {self.path}", flush=True)
+
+    def values(self) -> list[dict[str, Any]]:
+        """Whether everything is right here."""
+        found = values.run(
+            self.device,
+            sizes=(7, 12, 28) if self.rehearse else values.SIZES,
+            compiler="eager" if self.rehearse else "inductor",
+            progress=lambda check: None if check.passed else print("WRONG", check, flush=True),
+            deadline=self.deadline,
+        )
+        print(f"{sum(check.passed for check in found)} of {len(found)} checks passed")
+        return [check.to_dict() for check in found]
+
+    def first(self) -> list[dict[str, Any]]:
+        """The Walsh-Hadamard transform in bf16 and fp32, and the cosine transform in bf16."""
+        return self._rows(0, 3)
+
+    def rest(self) -> list[dict[str, Any]]:
+        """The other transforms, and one axis over channels."""
+        return self._rows(3, None)
+
+    def _rows(self, begin: int, end: int | None) -> list[dict[str, Any]]:
+        batch = 1 if self.rehearse else 64
+        order = cases.GPU_ORDER[begin:end]
+        entries = cases.gpu_cases((torch.bfloat16, torch.float32), batch, order, lines=begin > 0)
+        if self.rehearse:
+            entries = [entry for entry in entries if max(entry[2].shape[-2:]) <= 28]
+        found = kernels.run(
+            cases=entries,
+            device=self.device,
+            seconds=0.02 if self.rehearse else 0.5,
+            deadline=self.deadline,
+            progress=_print_row,
+        )
+        return [row.to_dict() for row in found]
+
+    def step(self) -> list[dict[str, Any]]:
+        """A training step of ResNet-50 with and without the transform."""
+        small: dict[str, Any] = {"batch": 2, "image_size": 64, "seconds": 0.0}
+        found = step.run(
+            self.device,
+            **(small if self.rehearse else {"seconds": 20.0}),
+            progress=lambda row: print(
+                f"step {row.variant}: {row.milliseconds:.1f} ms, {row.more:+.2%}, "
+                f"{row.added_macs / 1e6:+.0f} M multiply-adds", flush=True,
+            ),
+        )  # fmt: skip
+        return [row.to_dict() for row in found]
+
+    def sweep(self) -> list[dict[str, Any]]:
+        """The neighbours of the tuning table's entries, best first."""
+        return sweep.run(self.device, deadline=self.deadline, small=self.rehearse)
+
+
+def _print_row(row: kernels.Row) -> None:
+    bar = "" if row.bar is None else f"  {'ok' if row.ratio <= row.bar else 'OVER'} {row.bar:g}"
+    print(
+        f"{row.case:24} {row.dtype:9} {row.name:28} {row.milliseconds:9.4f} ms "
+        f"{row.gb_per_second:7.0f} GB/s {row.ratio:6.2f}{bar}", flush=True,
+    )  # fmt: skip
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    folder = options.out or (Path(tempfile.mkdtemp()) if options.rehearse else RESULTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=9.0, help="no case begins after them")
+    parser.add_argument("--out", type=Path, help="folder of the result file")
+    parser.add_argument("--only", nargs="+", help="values, first, step, rest, sweep")
+    parser.add_argument("--rehearse", action="store_true", help="on the CPU, with small tensors")
+    parser.add_argument(
+        "--sweep", action="store_true", help="measure the tuning table's neighbours"
+    )
+    options = parser.parse_args()
+    if not options.rehearse and not torch.cuda.is_available():
+        parser.error("no CUDA device is visible here; --rehearse runs on the CPU")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
