@@ -58,6 +58,7 @@ class RunRecord:
     memory: dict[str, float | None] = field(default_factory=dict)
     layers: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    signatures: list[dict[str, Any]] = field(default_factory=list)  # of failures, with a remedy
     resumed: bool = False
     epochs: list[dict[str, Any]] = field(default_factory=list)
 

@@ -96,7 +96,7 @@ def test_ctrl_c_at_any_step_can_be_continued(whole, tmp_path, recorder, steps):
     assert record.resumed
     assert record.started == stopped.started
     # every piece counts; nothing was redone, for each stop was written down
-    assert record.energy["run"]["windows"] == len(steps) + 1
+    assert record.energy["run"]["windows"] == 2 * (len(steps) + 1)
     whole = sum(entry["seconds"] for entry in record.epochs)
     assert record.metrics["train_seconds"] == pytest.approx(whole)
 
@@ -186,8 +186,19 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path, r
     assert not (tmp_path / "checkpoint.pt").exists()
     record = train_run(config, tmp_path)
     assert_same_result(tmp_path, reference)
+    # nothing is continued, but what the killed process used belongs to the run all the same
+    assert LOST in record.energy_of("run")["reason"]
+    assert record.resumed
+    assert record.metrics["train_seconds"] is None
+    assert not list(tmp_path.glob("energy-*"))
+
+
+def test_another_configurations_journal_is_not_counted(whole, tmp_path, recorder):
+    _, config = whole
+    killed(lambda: train_run(config, tmp_path, progress=recorder(at=2, number=signal.SIGKILL)))
+    record = train_run(config.replace(epochs=0), tmp_path)
     assert not record.resumed
-    assert record.metrics["train_seconds"] > 0
+    assert LOST not in record.warnings
 
 
 def test_sigterm_is_written_down_and_can_be_continued(whole, tmp_path, recorder):

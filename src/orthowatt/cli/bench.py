@@ -23,9 +23,12 @@ class Options(Common):
     """Options of `bench`."""
 
     what: Annotated[
-        Literal["kernels", "mechanisms"],
+        Literal["kernels", "mechanisms", "train"],
         tyro.conf.Positional,
-        tyro.conf.arg(help="kernels: against a copy and peers; mechanisms: how costs grow with n"),
+        tyro.conf.arg(
+            help="kernels: against a copy and peers; mechanisms: how costs grow with n; "
+            "train: the training loop (its own options: orthowatt bench train --help)"
+        ),
     ]
     out: Annotated[
         Path | None, tyro.conf.arg(help="also write the result here (or: --json FILE)")
@@ -42,6 +45,10 @@ class Options(Common):
 
 def run(argv: Sequence[str]) -> int:
     """Measure and print; every row is the median of interleaved rounds."""
+    if list(argv[:1]) == ["train"]:
+        from . import bench_train
+
+        return bench_train.run(_with_file(argv))
     options = parse(
         Options, _with_file(argv), "bench",
         "Measure the transforms on this machine, interleaved with a copy and with peers.",

@@ -68,13 +68,19 @@ def _guarded(run: Run) -> RunRecord:
     device = run.device
     try:
         with (
-            run.meter.window("run") as window,
             runtime.current(device),
             runtime.own_randomness(device),
             runtime.own_threads(),
             runtime.determinism(run.config.determinism, device),
         ):
-            _train_and_test(run, window)
+            # two windows of one name: what may refuse the run comes before its folder is touched
+            with run.meter.window("run") as window:
+                dataset, parts = _load(run)
+                work = build(run, dataset, parts)
+                run.check_budget(window)
+            run.begin(dataset.checksum)
+            with run.meter.window("run") as window:
+                _train_and_test(run, work, window)
     except (KeyboardInterrupt, SystemExit):
         if run.began:
             run.close("interrupted", run.signals.reason)
@@ -96,13 +102,9 @@ def _guarded(run: Run) -> RunRecord:
     return run.close("finished")
 
 
-def _train_and_test(run: Run, window: Window) -> None:
-    """From the data to the test score; every number goes into `run.record`."""
+def _train_and_test(run: Run, work: Work, window: Window) -> None:
+    """From the first step that is missing to the test score; numbers go into `run.record`."""
     config, record = run.config, run.record
-    dataset, parts = _load(run)
-    work = _build(run, dataset, parts)
-    run.check_budget(window)
-    run.begin(dataset.checksum)
     position = run.restore(work)
     total = config.epochs * run.steps
     record.settings |= {
@@ -124,17 +126,23 @@ def _train_and_test(run: Run, window: Window) -> None:
 def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
     """The data on the device, and its batches."""
     config, record = run.config, run.record
-    dataset = sources.load(config.data, root=config.data_root, image_size=config.image_size)
+    dataset = sources.load(
+        config.data,
+        root=config.data_root,
+        image_size=config.image_size,
+        cache=config.cache,
+        device=run.device,
+    )
     held_out = config.validation if config.train_on == "train" else 0.0
     train, validation = loader.validation_split(dataset, held_out, config.split_seed)
     record.data = records.describe(dataset, train, validation, config)
-    dataset = dataset.to(run.device)
+    dataset = dataset.channels_together().to(run.device)
     whose, mean, std = prepare.normalisation(config, dataset)
     record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
     return dataset, prepare.batches(config, dataset, train, validation, mean, std, run.ranks)
 
 
-def _build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
+def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
     """The network and what trains it."""
     config, record = run.config, run.record
     prepared = prepare.prepare(config, dataset, parts.probe, run.device)

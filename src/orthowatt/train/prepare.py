@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import RunConfig
-from ..data.loader import Batches, channel_bytes_together
+from ..data import stream
+from ..data.loader import Batches
 from ..data.seeds import derive
 from ..data.sources import Dataset
 from ..errors import InputError
@@ -37,10 +38,13 @@ class Prepared:
 def normalisation(config: RunConfig, dataset: Dataset) -> tuple[str, tuple, tuple]:
     """Whose mean and deviation the images are normalised with, and both, one a channel.
 
-    ImageNet's for networks that come with weights and take three channels, else the training
-    set's own.
+    Those that the network's published weights expect (ImageNet's where none are known) for
+    networks that come with weights and take three channels, else the training set's own.
     """
     if (config.pretrained or config.weights) and dataset.channels == 3:
+        expected = zoo.expected_statistics(config.model)
+        if expected not in (None, IMAGENET):
+            return f"the weights of {config.model}", *expected
         return "ImageNet", *IMAGENET
     return "the training images", dataset.mean, dataset.std
 
@@ -152,11 +156,10 @@ def batches(
         "std": std,
         "channels_last": config.channels_last,
     }
-    images = channel_bytes_together(dataset.train_images)
-    labels = dataset.train_labels
-    first = Batches(images, labels, indices=torch.arange(len(labels))[:PROBE_IMAGES], **common)
+    images, labels = dataset.train_images, dataset.train_labels
+    first = torch.arange(len(labels))[:PROBE_IMAGES]
     return Parts(
-        train=Batches(
+        train=stream.batches(
             images,
             labels,
             indices=train,
@@ -168,14 +171,9 @@ def batches(
             share=share,
             **common,
         ),
-        validation=Batches(images, labels, indices=validation, share=share, **common),
-        test=Batches(
-            channel_bytes_together(dataset.test_images),
-            dataset.test_labels,
-            share=share,
-            **common,
-        ),
-        probe=next(iter(first))[0],
+        validation=stream.batches(images, labels, indices=validation, share=share, **common),
+        test=stream.batches(dataset.test_images, dataset.test_labels, share=share, **common),
+        probe=next(iter(stream.batches(images, labels, indices=first, **common)))[0],
     )
 
 

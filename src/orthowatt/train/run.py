@@ -49,6 +49,8 @@ class Run:
     ) -> None:
         self.config, self.directory, self.device = config, directory, device
         self.ranks, self.signals, self.earlier = ranks, signals, earlier
+        #: the readings of the energy, second by second, until the run is finished
+        self.journal = directory / f"energy-{config.hash}.jsonl"
         self.progress = progress if ranks.first else Silent()
         self.precision = runtime.resolve_precision(config.precision, device)
         self.saved, notes = checkpoint.load(directory, config)
@@ -59,6 +61,9 @@ class Run:
         self.record.settings, self.record.warnings = settings, notes
         self.record.resumed = earlier is not None or self.saved is not None
         self.tail_lost, self.energy_before = False, {}
+        # a record or checkpoint of other numerics is no beginning of this run
+        stale = self.saved is None and earlier is None
+        self.fresh = stale and (directory / "record.json").exists()
         self.began = False
         self.meter = EnergyMeter()
         self.clock = StepClock(device)
@@ -94,38 +99,50 @@ class Run:
         return notes
 
     def begin(self, checksum: str) -> None:
-        """Take the folder over. Raises `TrainingError`, before anything is written, where the data
-        is no longer the same."""
+        """Take the folder over, while no window is open.
+
+        Raises `TrainingError`, before anything is written, where the data is no longer the same.
+        """
         if self.saved is not None and self.saved.data_checksum != checksum:
             raise TrainingError(
                 f"the data has changed since the run in {self.directory} was stopped; give "
                 "another folder to start anew"
             )
         self.ranks.wait()  # all have read the folder before it changes
-        self.tail_lost, self.energy_before = self._take_over()
+        self.tail_lost, self.energy_before = self._before()
+        self.record.resumed = self.record.resumed or self.tail_lost
+        if self.ranks.first:
+            self._take_over()
         self.began = True
 
-    def _take_over(self) -> tuple[bool, dict[str, Any]]:
+    def _before(self) -> tuple[bool, dict[str, Any]]:
         """Whether work was lost unmeasured, and the energy of the pieces before this one.
 
-        A record says that the last piece ended and holds all the energy so far. It is taken out of
-        the folder once the checkpoint knows that energy, so that a piece that never ends is seen.
+        A record says that the last piece ended and holds all the energy so far.
         """
         saved, earlier = self.saved, self.earlier
-        if self.ranks.first:
-            checkpoint.sweep(self.directory)
-        if saved is None:
-            return False, dict(earlier.energy) if earlier else {}
         if earlier is not None:
-            tail_lost, energy = saved.tail_lost, dict(earlier.energy)
-        else:
-            tail_lost = True
-            energy = segments.after_a_kill(saved.energy_before, saved.energy_now)
-        saved.tail_lost, saved.energy_before, saved.energy_now = tail_lost, energy, {}
-        if self.ranks.first:
-            saved.save(self.directory)
+            return bool(saved and saved.tail_lost), dict(earlier.energy)
+        if not self.fresh:
+            found = segments.killed(self.journal, saved)
+            if found is not None:
+                return True, found
+        return False, {}
+
+    def _take_over(self) -> None:
+        """Write that a piece has begun, so that one which never ends is seen.
+
+        The earlier record is taken out once the checkpoint knows the energy that it holds.
+        """
+        checkpoint.sweep(self.directory)
+        if self.saved is not None:
+            self.saved.tail_lost, self.saved.energy_before = self.tail_lost, self.energy_before
+            self.saved.energy_now = {}
+            self.saved.save(self.directory)
             (self.directory / "record.json").unlink(missing_ok=True)
-        return tail_lost, energy
+        if self.fresh:
+            self.journal.unlink(missing_ok=True)
+        self.meter.journal(self.journal)
 
     def restore(self, work: Work) -> Position:
         """Put the checkpoint's state into `work`; where the run stands."""
@@ -210,7 +227,8 @@ class Run:
         if time.monotonic() - when >= JOULES_SECONDS:
             joules = window.joules_so_far()
             if joules is not None:
-                before = self.energy_before.get("run", {}).get("energy", {})
+                earlier = segments.joined(self.energy_before, self.meter.to_dict())
+                before = earlier.get("run", {}).get("energy", {})
                 joules += before.get("joules") or before.get("at_least_joules") or 0.0
             self._joules = (time.monotonic(), joules)
         return joules
@@ -247,9 +265,11 @@ class Run:
         )
         record.metrics.update(records.energy_metrics(record.energy, done))
         if self.ranks.first:
+            self.meter.save_samples(self.directory / "power.npz")
             record.save(self.directory)
             if status == "finished":
                 checkpoint.forget_previous(self.directory)
+                self.journal.unlink(missing_ok=True)
         return record
 
     def _energy(self, status: str) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..energy import Energy, Measured
 from ..energy.rapl import is_inner
+from ..energy.segments import read_segments, total
+from .checkpoint import Checkpoint
 
 #: Windows by name in the JSON form of `EnergyMeter.to_dict()`.
 Windows = Mapping[str, Any]
@@ -35,6 +38,21 @@ def after_a_kill(before: Windows, now: Windows) -> dict[str, Any]:
     return {name: _without(window, LOST) for name, window in joined(before, own).items()}
 
 
+def killed(journal: Path, saved: Checkpoint | None) -> dict[str, Any] | None:
+    """The windows of a run whose last process ended without a record; None where it never began.
+
+    They come from the journal of readings, which loses a second at most; without one, from the
+    last checkpoint.
+    """
+    found = total(read_segments(journal))
+    if found:
+        return {
+            name: _without(measured.to_dict(), LOST) if name == "run" else measured.to_dict()
+            for name, measured in found.items()
+        }
+    return None if saved is None else after_a_kill(saved.energy_before, saved.energy_now)
+
+
 def over_ranks(pieces: list[Windows]) -> dict[str, Any]:
     """The windows of processes that ran side by side, by name: the sum over their own devices.
 
@@ -52,7 +70,7 @@ def without_others(own: Windows) -> dict[str, Any]:
 
 
 def _beside(windows: list[Mapping[str, Any]]) -> dict[str, Any]:
-    measured = [_measured(window) for window in windows]
+    measured = [Measured.from_dict(window) for window in windows]
     parts: dict[str, Energy] = {}
     primary: dict[str, Energy] = {}
     for one in measured:
@@ -72,31 +90,23 @@ def _beside(windows: list[Mapping[str, Any]]) -> dict[str, Any]:
         energy,
         sum(whole[1:], whole[0]) if whole else energy,
         max(one.windows for one in measured),
+        {scope: stats for one in reversed(measured) for scope, stats in one.devices.items()},
     ).to_dict()
 
 
 def _sum(windows: list[Mapping[str, Any]]) -> dict[str, Any]:
-    return functools.reduce(Measured.__add__, map(_measured, windows)).to_dict()
-
-
-def _measured(window: Mapping[str, Any]) -> Measured:
-    return Measured(
-        seconds=window["seconds"],
-        energies={scope: Energy.from_dict(part) for scope, part in window["parts"].items()},
-        energy=Energy.from_dict(window["energy"]),
-        total=Energy.from_dict(window["total"]),
-        windows=window["windows"],
-    )
+    return functools.reduce(Measured.__add__, map(Measured.from_dict, windows)).to_dict()
 
 
 def _without(window: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    measured = _measured(window)
+    measured = Measured.from_dict(window)
     return Measured(
         measured.seconds,
         {scope: _floor(part, reason) for scope, part in measured.energies.items()},
         _floor(measured.energy, reason),
         _floor(measured.total, reason),
         measured.windows,
+        measured.devices,
     ).to_dict()
 
 

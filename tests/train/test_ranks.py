@@ -1,0 +1,215 @@
+"""Several processes train one run together: the same step as one, energy by device, one voice."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from orthowatt.config import RunConfig
+from orthowatt.energy import Energy, Measured
+from orthowatt.errors import InputError
+from orthowatt.record import RunRecord
+from orthowatt.train.loop import train_run
+from orthowatt.train.ranks import Ranks
+from orthowatt.train.segments import OTHERS, over_ranks, without_others
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def start(config, folder, size=2, act=lambda rank: None, progress=None):
+    """The processes that torchrun would start, forked; their process ids."""
+    port, children = str(free_port()), []
+    for rank in range(size):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer Pythons warn of forks; one thread computes here
+            child = os.fork()
+        if child == 0:
+            os.environ |= {
+                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+            }  # fmt: skip
+            code = 1
+            try:
+                act(rank)
+                train_run(config, folder, progress=progress)
+                code = 0
+            except SystemExit as stop:
+                code = stop.code
+            except BaseException as error:
+                (folder / f"error-{rank}").write_text(str(error))
+            finally:
+                os._exit(code)
+        children.append(child)
+    return children
+
+
+def codes(children):
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+@pytest.fixture
+def shared(small):
+    """One configuration of a few steps, with a norm over channels or over the batch."""
+
+    def make(model, **changes):
+        given = {
+            "model": model, "epochs": 1, "batch_size": 256, "image_size": 16, "optimizer": "sgd",
+            "learning_rate": 0.05, "flip": True,
+        }  # fmt: skip
+        return small(**{**given, **changes})
+
+    return make
+
+
+def furthest(left, right):
+    first, second = (load_file(place / "model.safetensors") for place in (left, right))
+    parameters = [key for key in first if "running" not in key and "tracked" not in key]
+    return max(
+        ((first[k] - second[k]).norm() / (second[k].norm() + 1e-8)).item() for k in parameters
+    )
+
+
+@pytest.mark.slow
+@needs_fork
+def test_without_batch_norm_two_processes_are_one_up_to_rounding(shared, tmp_path):
+    config = shared("convnext_atto", image_size=32, epochs=1, batch_size=480)
+    alone = train_run(config, tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    assert codes(start(config, tmp_path / "two")) == [0, 0]
+    together = RunRecord.load(tmp_path / "two")
+    assert furthest(tmp_path / "two", tmp_path / "one") < 1e-4
+    assert together.settings["ranks"] == 2
+    assert together.metrics["test_accuracy"] == alone.metrics["test_accuracy"]
+    assert together.epochs[0]["train_loss"] == pytest.approx(alone.epochs[0]["train_loss"], 1e-4)
+    checked = together.epochs[0]["validation_loss"]
+    assert checked == pytest.approx(alone.epochs[0]["validation_loss"], rel=1e-4)
+
+
+@needs_fork
+def test_batch_norm_sees_its_own_process_alone(shared, tmp_path):
+    """The documented difference: statistics over a share of the batch are other statistics."""
+    config = shared("orthowatt_resnet8")
+    train_run(config, tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    assert codes(start(config, tmp_path / "two")) == [0, 0]
+    assert furthest(tmp_path / "two", tmp_path / "one") > 1e-2
+
+
+@pytest.mark.slow
+@needs_fork
+def test_a_signal_to_one_stops_all_and_can_be_continued(shared, tmp_path, recorder):
+    config = shared("orthowatt_resnet8", epochs=2)
+    for name in ("parts", "whole"):
+        (tmp_path / name).mkdir()
+    progress = recorder(at=3, number=signal.SIGTERM)
+    assert codes(start(config, tmp_path / "parts", progress=progress)) == [143, 143]
+    stopped = RunRecord.load(tmp_path / "parts")
+    assert (stopped.status, stopped.metrics["epochs_done"]) == ("interrupted", 0)
+    assert codes(start(config, tmp_path / "parts")) == [0, 0]
+    assert codes(start(config, tmp_path / "whole")) == [0, 0]
+    assert furthest(tmp_path / "parts", tmp_path / "whole") == 0.0
+    left, right = RunRecord.load(tmp_path / "parts"), RunRecord.load(tmp_path / "whole")
+    assert [e["train_loss"] for e in left.epochs] == [e["train_loss"] for e in right.epochs]
+
+
+@needs_fork
+def test_a_process_that_fails_says_which_it_is(shared, tmp_path):
+    from orthowatt.data import sources
+    from orthowatt.errors import DataError
+
+    def act(rank):
+        def broken(*_, **__):
+            raise DataError("the disk is gone")
+
+        if rank == 1:
+            sources.load = broken
+
+    children = start(shared("orthowatt_resnet8"), tmp_path, act=act)
+    _, status = os.waitpid(children[1], 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    assert (tmp_path / "error-1").read_text() == "process 1 of 2: the disk is gone"
+    os.kill(children[0], signal.SIGKILL)  # as torchrun does
+    os.waitpid(children[0], 0)
+
+
+@pytest.mark.slow
+def test_torchrun_runs_the_command_line(tmp_path):
+    config = RunConfig(epochs=1, image_size=16, batch_size=256, device="cpu")
+    (tmp_path / "run.json").write_text(json.dumps(config.to_dict()))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
+        "-m", "orthowatt", "run", str(tmp_path / "run.json"), "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test accuracy") == 1  # one process speaks
+    record = RunRecord.load(tmp_path / "out")
+    assert (record.status, record.settings["ranks"]) == ("finished", 2)
+
+
+def window(seconds=1.0, primary=None, **parts):
+    energies = {
+        scope: Energy.unknown("no sensor", scope)
+        if joules is None
+        else Energy(joules, "measured", scope=scope, seconds=seconds, bound_joules=1.0)
+        for scope, joules in parts.items()
+    }
+    own = [energies[name] for name in primary]
+    energy = sum(own[1:], own[0])
+    whole = list(energies.values())
+    return {"run": Measured(seconds, energies, energy, sum(whole[1:], whole[0])).to_dict()}
+
+
+def test_energy_is_the_sum_over_the_processes_own_devices():
+    """Each process sees both GPUs and the package; its own GPU is what it answers for."""
+    first = window(primary=["A"], A=100.0, B=7.0, package=30.0)
+    second = window(2.0, primary=["B"], A=99.0, B=110.0, package=31.0)
+    found = over_ranks([first, second])["run"]
+    assert found["energy"]["joules"] == 210.0
+    assert found["energy"]["scope"] == "A+B"
+    assert found["parts"]["B"]["joules"] == 110.0
+    assert found["parts"]["package"]["joules"] == 30.0  # a machine's sensor counts once
+    assert found["total"]["joules"] == 240.0
+    assert found["seconds"] == 2.0
+
+
+def test_processes_that_share_a_device_count_it_once():
+    found = over_ranks([window(primary=["A"], A=100.0), window(primary=["A"], A=101.0)])["run"]
+    assert found["energy"]["joules"] == 100.0
+
+
+def test_one_unknown_device_makes_the_sum_unknown():
+    found = over_ranks([window(primary=["A"], A=100.0), window(primary=["B"], A=1.0, B=None)])
+    assert found["run"]["energy"]["joules"] is None
+    assert found["run"]["energy"]["at_least_joules"] == 99.0
+
+
+def test_where_the_others_cannot_be_asked_the_energy_is_a_floor():
+    found = without_others(window(primary=["A"], A=100.0))["run"]
+    assert found["energy"]["joules"] is None
+    assert found["energy"]["at_least_joules"] == 99.0
+    assert OTHERS in found["energy"]["reason"]
+
+
+def test_what_cannot_be_shared_is_refused():
+    with pytest.raises(InputError, match="batch_size is 5, but 2 processes must share it equally"):
+        Ranks(0, 2).share(5)
+    with pytest.raises(InputError, match="needs a GPU of its own; give device=cuda"):
+        Ranks(0, 2).device("cuda:1")
+    assert Ranks(1, 2, 1).device("cpu") == "cpu"
+    assert Ranks().agree(False, True) == (False, True)
+    assert torch.equal(Ranks().gather(torch.ones(1))[0], torch.ones(1))
