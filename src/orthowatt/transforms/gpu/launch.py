@@ -46,12 +46,15 @@ def launch(step: Step, x: torch.Tensor, y: torch.Tensor) -> None:
 def _counts(step: Step) -> tuple[int, ...]:
     if step.kernel in ("planes", "rows"):
         return (step.outer,)
+    if step.inner == 1:  # rows as lanes
+        return 1, step.outer // _grain(step)
     return step.outer, step.inner // _grain(step)
 
 
 def _grain(step: Step) -> int:
     """A power of two that divides `inner`: the compiler has to know it to read more at a time."""
-    return min(16, step.inner & -step.inner)
+    inner = step.outer if step.inner == 1 else step.inner
+    return min(16, inner & -inner)
 
 
 def _matrices(step: Step, device: torch.device) -> list[torch.Tensor]:
@@ -84,8 +87,10 @@ def constants(step: Step) -> dict[str, Any]:
         "matrix_pieces": step.matrix_pieces,
         "stages": step.share.stages,
     }
-    if step.inner > 1:
+    if step.kernel in ("maps", "lanes"):
         found["grain"] = _grain(step)
+    if step.kernel == "lanes":
+        found["turned"] = step.inner == 1
     if len(step.axes) == 1:
         names = {"size_in": first.inside, "size_out": first.outside, "parts": first.parts,
                  "pad": first.pad, "block": step.share.block}  # fmt: skip

@@ -58,9 +58,12 @@ def lanes(
     block: tl.constexpr,
     way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
-    grain: tl.constexpr, stages: tl.constexpr,
+    grain: tl.constexpr, turned: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
-    """Transform the middle axis of (outer, size, inner), `block` inner entries at a time."""
+    """Transform the middle axis of (outer, size, inner), `block` inner entries at a time.
+
+    `turned`: the axis lies innermost instead, and the lanes are whole rows of it.
+    """
     lefts = matrices(left, matrix_sets, matrix_pieces, pad)
     row = tl.arange(0, pad)[:, None]
     lane = tl.arange(0, block)[None, :]
@@ -73,11 +76,17 @@ def lanes(
         first = tl.multiple_of((tile % blocks) * block, block)
         live = lane < inner - first
         begin = (tile // blocks) * inner
-        source = x + begin * (size_in * parts) + first
-        target = y + begin * (size_out * parts) + first
+        if turned:
+            source = x + first * (size_in * parts) + lane * (size_in * parts)
+            target = y + first * (size_out * parts) + lane * (size_out * parts)
+            step = 1
+        else:
+            source = x + begin * (size_in * parts) + first + lane
+            target = y + begin * (size_out * parts) + first + lane
+            step = inner
         found = ()
         for k in tl.static_range(parts):
-            at = tl.cast(place(row, k, size_in, parts, way_in), tl.int64) * inner + lane
+            at = tl.cast(place(row, k, size_in, parts, way_in), tl.int64) * step
             found = found + (tl.load(source + at, mask=live & (row < size_in), other=0.0),)
         if way_in == MIRRORED:
             found = butterflies(found, parts)
@@ -88,6 +97,6 @@ def lanes(
         if way_in != MIRRORED:
             done = butterflies(done, parts)
         for k in tl.static_range(parts):
-            at = tl.cast(place(row, k, size_out, parts, way_out), tl.int64) * inner + lane
+            at = tl.cast(place(row, k, size_out, parts, way_out), tl.int64) * step
             value = (done[k] * scale).to(y.dtype.element_ty)
             tl.store(target + at, value, mask=live & (row < size_out))

@@ -43,7 +43,7 @@ class Step:
     @property
     def blocks(self) -> int:
         """How many blocks of work there are."""
-        if self.kernel in ("planes", "rows"):
+        if self.inner == 1:
             return -(-self.outer // self.share.block)
         return self.outer * -(-self.inner // self.share.block)
 
@@ -106,7 +106,7 @@ class Request:
         if prod(sizes) <= SMALL_PLANE:
             rows, cols = (self._axis(n, LARGEST_PART) for n in sizes)
             return None if rows is None or cols is None else (SmallPlane(rows, cols),)
-        largest = tuning.parts_of(self.kind, *sizes)
+        largest = tuning.parts_of(self.kind, sizes[0], sizes[1], inner)
         rows, cols = (self._axis(n, part) for n, part in zip(sizes, largest, strict=True))
         if (
             rows is None
@@ -142,7 +142,7 @@ class Request:
         between = 2 if self.dtype == torch.bfloat16 else 3
         two = len(axes) == 2
         return Step(
-            kernel=("planes" if two else "rows") if inner == 1 else ("maps" if two else "lanes"),
+            kernel=_kernel(axes, inner),
             axes=axes,
             outer=outer,
             inner=inner,
@@ -161,6 +161,12 @@ class Request:
         if sums_first or (source == torch.float16 and self.kind != "wht"):
             return 2
         return 1  # a 16-bit number is its own only piece
+
+
+def _kernel(axes: Axes, inner: int) -> str:
+    if len(axes) == 2:
+        return "planes" if inner == 1 else "maps"
+    return "rows" if inner == 1 and not tuning.turned(axes[0]) else "lanes"
 
 
 @lru_cache(maxsize=4096)

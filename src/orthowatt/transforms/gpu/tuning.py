@@ -39,13 +39,19 @@ def entries(*axes: Axis | SmallPlane) -> int:
 def share(axes: Axes, inner: int, itemsize: int) -> Share:
     """How one launch shares out its work."""
     if len(axes) == 1:
-        return _rows(axes[0]) if inner == 1 else _lanes(axes[0], inner, itemsize)
+        rows = inner == 1 and not turned(axes[0])
+        return _rows(axes[0]) if rows else _lanes(axes[0], inner, itemsize)
     rows, cols = axes
     if inner == 1:
         return _planes(rows, cols)
     found = maps_share(rows, cols, itemsize)
     assert found is not None, "the plan asks before it takes this kernel"
     return found
+
+
+def turned(axis: Axis | SmallPlane) -> bool:
+    """Whether rows are transformed as lanes: large matrices stay where they are that way."""
+    return axis.pad > 64 and axis.sets > 1
 
 
 def _planes(rows: Axis, cols: Axis) -> Share:
@@ -69,23 +75,31 @@ def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
     lanes = least
     while lanes * itemsize < 64 and size * lanes * 2 <= LARGEST_TILE // 4:
         lanes *= 2
-    return Share(lanes, 16 if size * lanes > LARGEST_TILE // 4 else 4)
+    return Share(lanes, 8 if size * lanes > LARGEST_TILE // 4 else 4)
 
 
 def _rows(axis: Axis | SmallPlane) -> Share:
+    if axis.parts > 2:
+        return Share(max(16, LARGEST_TILE // 2 // entries(axis)), 8)
     return Share(max(16, min(128, LARGEST_TILE // 4 // entries(axis))), 4)
 
 
 def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
     """Whole lines of memory where the tile allows it."""
     block = max(16, min(256 // itemsize, LARGEST_TILE // 4 // entries(axis)))
-    while block > 16 and block // 2 >= inner:
+    while block > 16 and block // 2 >= inner > 1:
         block //= 2
-    return Share(block, 4)
+    return Share(block, 8 if axis.pad > 64 else 4)
 
 
-def parts_of(kind: str, rows: int, cols: int) -> tuple[int, int]:
-    """The largest padded parts of both axes of a plane, in memory order."""
+def parts_of(kind: str, rows: int, cols: int, inner: int) -> tuple[int, int]:
+    """The largest padded parts of both axes of a plane, in memory order.
+
+    Up to 64 × 64 a whole plane is one product of four warps together; larger ones, and maps, whose
+    tile is as many times larger as it has channels, save products by their structure.
+    """
     if kind == "hartley":
         return 128, 128
-    return (32, 32) if max(rows, cols) <= 64 or kind != "wht" else (64, 32)
+    if inner > 1:
+        return 32, 32
+    return (64, 64) if max(rows, cols) <= 64 or kind != "wht" else (64, 32)
