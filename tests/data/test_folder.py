@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from orthowatt.data import decode as decode_module
 from orthowatt.data.decode import decode
 from orthowatt.data.loader import validation_split
 from orthowatt.data.sources import load
@@ -105,8 +106,42 @@ def test_a_damaged_image_is_named(tmp_path, suffix):
 def test_a_set_larger_than_memory_is_refused_before_decoding(tmp_path):
     fill(tmp_path / "train", 1, ("cat",))
     fill(tmp_path / "test", 1, ("cat",))
-    with pytest.raises(DataError, match="choose a smaller image_size"):
-        load(f"imagefolder:{tmp_path}", image_size=10**7)
+    with pytest.raises(DataError, match="choose cache=stream, or a smaller image_size"):
+        load(f"imagefolder:{tmp_path}", image_size=10**7, cache="device")
+
+
+def test_the_checksum_is_that_of_the_files(tmp_path):
+    fill(tmp_path / "here", 5)
+    fill(tmp_path / "there", 5)
+    first = load(f"imagefolder:{tmp_path / 'here'}", image_size=8)
+    assert load(f"imagefolder:{tmp_path / 'there'}", image_size=16).checksum == first.checksum
+    paint(tmp_path / "there" / "cat" / "3.png", COLOURS["dog"])
+    assert load(f"imagefolder:{tmp_path / 'there'}", image_size=8).checksum != first.checksum
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp"])
+def test_torchvision_and_pillow_read_the_same(tmp_path, suffix, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(noise).resize((104, 80)).save(path)
+    found = decode(path, "photo", 80)
+    assert (decode_module._fast(path) is None) is (suffix == "bmp")
+    monkeypatch.setattr(decode_module, "_fast", lambda path: None)
+    wanted = decode(path, "photo", 80)
+    assert (found.int() - wanted.int()).abs().max() <= 2
+
+
+def test_a_grey_jpeg_and_a_transparent_png_have_three_channels(tmp_path):
+    Image.new("L", (20, 20), 100).save(tmp_path / "grey.jpg")
+    Image.new("RGBA", (20, 20), (10, 200, 30, 128)).save(tmp_path / "clear.png")
+    Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(tmp_path / "ink.jpg")
+    Image.fromarray(np.full((20, 20), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    assert decode(tmp_path / "grey.jpg", "x", 10).unique().tolist() == [100]
+    assert decode(tmp_path / "clear.png", "x", 10)[:, 0, 0].tolist() == [10, 200, 30]
+    red, green, blue = decode(tmp_path / "ink.jpg", "x", 10)[:, 0, 0].tolist()
+    assert red > 200
+    assert max(green, blue) < 60
+    assert decode(tmp_path / "deep.png", "x", 10).shape == (3, 10, 10)
 
 
 @pytest.fixture

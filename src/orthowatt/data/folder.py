@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..errors import DataError, closest
-from .decode import SUFFIXES, decode_all
+from .decode import SUFFIXES
+from .files import Files, digest, streams
 from .seeds import shuffled
-from .sources import Dataset, assemble
+from .sources import Dataset, assemble, statistics
 
 #: The part of one undivided folder or table that becomes the test set, of each class.
 TEST_SHARE = 0.2
@@ -36,8 +36,45 @@ class Item:
     key: str
 
 
-def load_folder(path: Path, size: int) -> Dataset:
-    """The images under `path`, one sub-folder a class, at `size`×`size`.
+@dataclass(frozen=True)
+class Listing:
+    """What a folder or table holds, before any image is read."""
+
+    name: str
+    train: tuple[Item, ...]
+    test: tuple[Item, ...]
+    classes: tuple[str, ...]
+
+
+def load(listing: Listing, size: int, cache: str, device: torch.device) -> Dataset:
+    """The images of a listing at `size`×`size`, in memory or streamed as `cache` says."""
+    train, test = (_files(items, size) for items in (listing.train, listing.test))
+    labels = tuple(_labels(items, listing.classes) for items in (listing.train, listing.test))
+    named = [index for index, item in enumerate(listing.train) if item.part == "validation"]
+    validation = torch.tensor(named) if named else None
+    note = f"centre squares of the files, resized to {size}×{size}"
+    rows = [
+        (item.path, item.name, f"{item.part} {item.label} {item.key}")
+        for item in (*listing.train, *listing.test)
+    ]
+    checksum = digest(rows)
+    if not streams(cache, train.nbytes + test.nbytes, device):
+        pairs = (train.read(), labels[0]), (test.read(), labels[1])
+        return assemble(
+            listing.name, *pairs, listing.classes, validation=validation, notes=(note,),
+            checksum_of_files=checksum,
+        )  # fmt: skip
+    seen = train.sample()
+    mean, std = statistics(seen)
+    notes = (note, f"streamed; mean and deviation are those of {len(seen)} training images")
+    return Dataset(
+        listing.name, train, labels[0], test, labels[1], listing.classes, mean, std, checksum,
+        validation, notes,
+    )  # fmt: skip
+
+
+def list_folder(path: Path) -> Listing:
+    """The images under `path`, one sub-folder a class.
 
     `path` holds `train` and `test` and/or `val` (`valid`, `validation`), or the class folders
     themselves; then a fifth of each class, chosen by a fixed seed and the file's name, is the
@@ -50,10 +87,10 @@ def load_folder(path: Path, size: int) -> Dataset:
     items: list[Item] = []
     for name, part in sorted(parts.items()) if "train" in parts.values() else [("", None)]:
         items.extend(_class_items(path / name, part))
-    return _build(f"imagefolder:{path.name}", items, size, path)
+    return _listing(f"imagefolder:{path.name}", items, path)
 
 
-def load_table(path: Path, size: int) -> Dataset:
+def list_table(path: Path) -> Listing:
     """The images listed in a CSV file with columns `path`, `label` and optionally `split`.
 
     Paths are relative to the file's own folder. `split` holds train, val or test (or CelebA's
@@ -62,7 +99,7 @@ def load_table(path: Path, size: int) -> Dataset:
     """
     if not path.is_file():
         raise DataError(f"table:{path} is no file; give a CSV file with the columns path,label")
-    return _build(f"table:{path.name}", list(_rows(path)), size, path)
+    return _listing(f"table:{path.name}", list(_rows(path)), path)
 
 
 def _rows(path: Path) -> Iterable[Item]:
@@ -109,12 +146,12 @@ def _folders(path: Path) -> Iterable[Path]:
     )
 
 
-def _build(name: str, items: list[Item], size: int, path: Path) -> Dataset:
+def _listing(name: str, items: list[Item], path: Path) -> Listing:
     if not items:
         raise DataError(f"{path} lists no images")
     items = _with_parts(items)
-    training = [item for item in items if item.part != "test"]
-    testing = [item for item in items if item.part == "test"]
+    training = tuple(item for item in items if item.part != "test")
+    testing = tuple(item for item in items if item.part == "test")
     for what, group in (("train", training), ("test", testing)):
         if not group:
             raise DataError(f"{path} has no {what} images; mark or add some")
@@ -122,21 +159,16 @@ def _build(name: str, items: list[Item], size: int, path: Path) -> Dataset:
     for item in testing:
         if item.label not in classes:
             raise DataError(f"{item.name}: the test class {item.label!r} has no train images")
-    named = [index for index, item in enumerate(training) if item.part == "validation"]
-    return assemble(
-        name,
-        _decoded(training, classes, size),
-        _decoded(testing, classes, size),
-        classes,
-        validation=torch.tensor(named) if named else None,
-        notes=(f"centre squares of the files, resized to {size}×{size}",),
-    )
+    return Listing(name, training, testing, classes)
 
 
-def _decoded(items: list[Item], classes: tuple[str, ...], size: int) -> tuple[Tensor, Tensor]:
+def _files(items: tuple[Item, ...], size: int) -> Files:
+    return Files(tuple(item.path for item in items), tuple(item.name for item in items), size)
+
+
+def _labels(items: tuple[Item, ...], classes: tuple[str, ...]) -> torch.Tensor:
     index = {label: number for number, label in enumerate(classes)}
-    images = decode_all([item.path for item in items], [item.name for item in items], size)
-    return images, torch.tensor([index[item.label] for item in items])
+    return torch.tensor([index[item.label] for item in items])
 
 
 def _with_parts(items: list[Item]) -> list[Item]:

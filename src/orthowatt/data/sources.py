@@ -13,24 +13,25 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, InputError, closest
+from .files import Files
 from .names import DATA_SETS
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A train and a test set in memory.
+    """A train and a test set, their images in memory or, as `Files`, still on disk.
 
     Images are uint8 (N, C, H, W), labels int64 (N,) with values below `len(classes)`. `mean` and
     `std` are those of the training images in [0, 1], one a channel. `checksum` is the SHA-256 of
-    all images and labels. `validation` holds the positions in the training set that the source
-    itself names as validation images, or None when it names none. `notes` are sentences for the
-    record: what was done to the images.
+    all images and labels, of an image folder or table that of the files. `validation` holds the
+    positions in the training set that the source itself names as validation images, or None when
+    it names none. `notes` are sentences for the record: what was done to the images.
     """
 
     name: str
-    train_images: Tensor
+    train_images: Tensor | Files
     train_labels: Tensor
-    test_images: Tensor
+    test_images: Tensor | Files
     test_labels: Tensor
     classes: tuple[str, ...]
     mean: tuple[float, ...]
@@ -44,31 +45,62 @@ class Dataset:
         """Channels of an image."""
         return self.train_images.shape[1]
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the images that are in memory: 0 for those that stay on disk."""
+        both = (self.train_images, self.test_images)
+        return sum(images.nbytes for images in both if isinstance(images, Tensor))
+
+    def channels_together(self) -> Dataset:
+        """The same set with each pixel's channels side by side, which is what a batch reads."""
+        names = ("train_images", "test_images")
+        parts = {name: getattr(self, name) for name in names}
+        return replace(
+            self,
+            **{
+                name: images.contiguous(memory_format=torch.channels_last)
+                for name, images in parts.items()
+                if isinstance(images, Tensor)
+            },
+        )
+
     def to(self, device: torch.device | str) -> Dataset:
-        """The same set with its images and labels on `device`.
+        """The same set with its labels, and its images unless they stay on disk, on `device`.
 
         Raises `DataError` when the device has too little free memory for them.
         """
         device = torch.device(device)
         if device.type == "cuda":
-            needed = self.train_images.nbytes + self.test_images.nbytes
+            needed = self.held_bytes
             free, _ = torch.cuda.mem_get_info(device)
             if needed > free:
                 raise DataError(
                     f"{self.name} takes {needed / 1e9:.1f} GB as uint8, but {device} has "
-                    f"{free / 1e9:.1f} GB free; choose a smaller image_size"
+                    f"{free / 1e9:.1f} GB free; choose a smaller image_size, or cache=stream for "
+                    "images that are files"
                 )
         names = ("train_images", "train_labels", "test_images", "test_labels")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        parts = {name: getattr(self, name) for name in names}
+        moved = {n: part.to(device) for n, part in parts.items() if isinstance(part, Tensor)}
+        return replace(self, **moved)
 
 
-def load(name: str, *, root: str | Path | None = None, image_size: int | None = None) -> Dataset:
-    """The data set called `name`, read whole into memory.
+def load(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+    cache: str = "auto",
+    device: torch.device | str = "cpu",
+) -> Dataset:
+    """The data set called `name`, read whole into memory or, from files, streamed.
 
     `digits`, `cifar10`, `cifar100`, `imagefolder:PATH` or `table:FILE.csv`. `root` is where the
     CIFAR files lie or are downloaded to (default: a per-user cache folder). `image_size` is the
     size at which files of a folder or table are stored (default 224); digits and CIFAR keep their
-    32×32 and are resized batch by batch. Raises `InputError` for an unknown name and `DataError`
+    32×32 and are resized batch by batch. Files that take more than half of the memory that is free
+    on `device` stay on disk and are decoded while the training runs; `cache` "device" or "stream"
+    decides it beforehand. Raises `InputError` for an unknown name and `DataError`
     for missing or damaged files.
 
     >>> digits = load("digits")
@@ -87,8 +119,9 @@ def load(name: str, *, root: str | Path | None = None, image_size: int | None = 
     if kind in ("imagefolder", "table") and place:
         from . import folder
 
-        reader = folder.load_folder if kind == "imagefolder" else folder.load_table
-        return reader(Path(place).expanduser(), image_size or 224)
+        listed = folder.list_folder if kind == "imagefolder" else folder.list_table
+        listing = listed(Path(place).expanduser())
+        return folder.load(listing, image_size or 224, cache, torch.device(device))
     if kind in ("imagefolder", "table"):
         raise InputError(f"data is {name!r}, but must name a place: {kind}:PATH")
     raise InputError(f"there is no data set {name!r}; {closest(str(name), DATA_SETS)}")
@@ -113,6 +146,7 @@ def assemble(
     *,
     validation: Tensor | None = None,
     notes: tuple[str, ...] = (),
+    checksum_of_files: str = "",
 ) -> Dataset:
     """A `Dataset` of (images, labels) pairs, with its statistics and checksum worked out."""
     for which, (images, labels) in (("train", train), ("test", test)):
@@ -121,9 +155,8 @@ def assemble(
         if labels.min() < 0 or labels.max() >= len(classes):
             raise DataError(f"{name} has {which} labels outside 0 to {len(classes) - 1}")
     mean, std = statistics(train[0])
-    return Dataset(
-        name, *train, *test, classes, mean, std, checksum(*train, *test), validation, notes
-    )
+    content = checksum_of_files or checksum(*train, *test)
+    return Dataset(name, *train, *test, classes, mean, std, content, validation, notes)
 
 
 def checksum(*tensors: Tensor) -> str:

@@ -1,0 +1,248 @@
+"""Whether a run fits into the memory of its device: the estimate, the verdict, what would fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..config import RunConfig
+from ..data.host import free_bytes
+from ..errors import TrainingError
+from .accumulate import has_batch_norm
+from .cards import Card
+from .footprint import Footprint, footprint
+
+if TYPE_CHECKING:
+    from ..data.sources import Dataset
+    from .run import Run
+
+#: What cuBLAS and the chosen cuDNN algorithms take beside the tensors: an allowance, not counted.
+WORKSPACE = 96 * 2**20
+#: What the driver's context and the loaded kernels take of a GPU outside torch's allocator.
+CONTEXT = 640 * 2**20
+#: The part of a device that `auto_batch` plans with: the rest is for fragments of the allocator.
+USABLE = 0.9
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Room:
+    """The memory of a device in bytes: all that a run could ever have, and what is free now.
+
+    `free` is None on a GPU that is only planned for; `total` is None where it is not known.
+    """
+
+    name: str
+    total: int | None
+    free: int | None
+    workspace: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The memory that a run needs, beside what its device has.
+
+    `micro_batch` is the number of images at once where that is not the whole batch; `batch_fits`
+    the largest batch that would fit where this one does not (0: not even one image), None where
+    this one does or nothing is known.
+    """
+
+    room: Room
+    need: Footprint
+    batch_size: int
+    micro_batch: int | None
+    batch_fits: int | None
+    compiled: bool
+
+    @property
+    def total(self) -> int:
+        """The estimated peak, an allowance for workspaces included."""
+        return self.need.total + self.room.workspace
+
+    @property
+    def limit(self) -> int | None:
+        """What is there for it: free now, or on a planned GPU all of it."""
+        return self.room.total if self.room.free is None else self.room.free
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the estimate is within the limit; None where no limit is known."""
+        return None if self.limit is None else self.total <= self.limit
+
+    def sentence(self) -> str:
+        """What is needed, what is there, and what would fit."""
+        need = self.need
+        parts = {
+            "weights and optimiser": need.weights + need.optimizer + need.average,
+            f"a step of {need.images} images": need.step,
+            "the data": need.data,
+            "workspaces": self.room.workspace,
+        }
+        listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items() if size)
+        text = f"about {_gib(self.total)} of memory ({listed})"
+        if self.limit is None:
+            return f"{text}; how much {self.room.name} has is not known"
+        have = "free" if self.room.free is not None else "in all"
+        text += f"; {self.room.name} has {_gib(self.limit)} {have}"
+        return text if self.fits else f"{text}, which is too little: {self._mend()}"
+
+    def _mend(self) -> str:
+        fits = self.batch_fits
+        if not fits:
+            return "not even one image at once fits, so choose a smaller image_size or model"
+        return (
+            f"a batch_size of {fits} fits; auto_batch keeps {self.batch_size} and sums the "
+            "gradients of parts"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON-ready values, bytes throughout."""
+        return {
+            "device": self.room.name,
+            "estimate_bytes": self.total,
+            "free_bytes": self.room.free,
+            "device_bytes": self.room.total,
+            "fits": self.fits,
+            "batch_size": self.batch_size,
+            "micro_batch": self.micro_batch,
+            "batch_that_fits": self.batch_fits,
+            "workspace_allowance_bytes": self.room.workspace,
+            "upper_bound": self.compiled,
+            "parts": self.need.to_dict(),
+        }
+
+
+def room(device: torch.device | Card) -> Room:
+    """The memory of a device, or of a GPU that is not here."""
+    if isinstance(device, Card):
+        return Room(device.name, device.memory_bytes - CONTEXT, None, WORKSPACE)
+    if device.type != "cuda":
+        return Room("this machine", None, free_bytes())
+    free, total = torch.cuda.mem_get_info(device)
+    # blocks that torch keeps for reuse, and this run's own weights and data, count as free
+    reserved = torch.cuda.memory_reserved(device)
+    return Room(
+        torch.cuda.get_device_name(device), total - CONTEXT, min(total, free + reserved), WORKSPACE
+    )
+
+
+def plan(
+    model: nn.Module,
+    config: RunConfig,
+    where: Room,
+    *,
+    channels: int,
+    precision: str,
+    data_bytes: int = 0,
+    stored_bytes: int = 0,
+    batch_size: int | None = None,
+) -> Plan:
+    """The memory that `config` takes with `model`, which may lie on any device, "meta" too.
+
+    `batch_size` is this process's part of a step (default: all of it). With `auto_batch` the
+    micro-batch is the largest divisor of it that takes at most 0.9 of the whole device, so that it
+    depends on nothing else that runs there. What `torch.compile` saves is not taken off.
+    """
+    batch = batch_size or config.batch_size
+    size = max(config.image_size, *config.train_sizes, 0)
+
+    def need(batch_size: int, micro_batch: int | None) -> Footprint:
+        return footprint(
+            model,
+            (channels, size, size),
+            batch_size=batch_size,
+            micro_batch=micro_batch,
+            precision=precision,
+            optimizer=config.optimizer,
+            momentum=config.momentum,
+            average=config.ema > 0,
+            data_bytes=data_bytes,
+            stored_bytes=stored_bytes,
+        )
+
+    micro = config.micro_batch if config.micro_batch and config.micro_batch < batch else None
+    whole = where.total if where.total is not None else where.free
+    if config.auto_batch and whole is not None:
+        micro = _largest_part(batch, lambda part: _within(need(batch, part), where, USABLE * whole))
+    found = Plan(where, need(batch, micro), batch, micro, None, config.compile)
+    if found.fits is not False:
+        return found
+    limit = float(found.limit or 0)
+    fits = _largest_batch(batch, lambda size: _within(need(size, None), where, limit))
+    return Plan(where, found.need, batch, micro, fits, config.compile)
+
+
+def check(found: Plan) -> None:
+    """Raise `TrainingError` where the plan does not fit, with the estimate and what would fit."""
+    if found.fits is False:
+        raise TrainingError(f"the run needs {found.sentence()}")
+
+
+def _within(need: Footprint, where: Room, limit: float) -> bool:
+    return need.total + where.workspace <= limit
+
+
+def _largest_part(batch: int, fits: Callable[[int | None], bool]) -> int | None:
+    """The largest divisor of `batch` that fits; None for the whole, 1 where none does."""
+    low = [n for n in range(1, math.isqrt(batch) + 1) if batch % n == 0]
+    divisors = sorted({*low, *(batch // n for n in low)}, reverse=True)
+    for part in divisors:
+        if fits(None if part == batch else part):
+            return None if part == batch else part
+    return 1 if batch > 1 else None
+
+
+def _largest_batch(batch: int, fits: Callable[[int], bool]) -> int:
+    """The largest batch below `batch` that fits, to 1 or 2 in 16 where it is large; 0 for none."""
+    low, high = 0, batch
+    while high - low > max(1, low // 16):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low - low % 8 if low >= 32 else low
+
+
+def _gib(size: int) -> str:
+    return f"{size / _GIB:.2f} GiB"
+
+
+def settle(run: Run, model: nn.Module, dataset: Dataset) -> None:
+    """Plan the memory of a run before its first step, and say so in its record.
+
+    Sets the run's micro-batch and what batch norm sees. Raises `TrainingError` where the run does
+    not fit, with the estimate, what is free and the batch size that fits.
+    """
+    config, record = run.config, run.record
+    share = min(run.ranks.share(config.batch_size), record.data["train"])
+    where = room(run.device)
+    if run.device.type != "cuda" and where.free is not None:
+        weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        where = replace(where, free=where.free + weights + dataset.held_bytes)
+    found = plan(
+        model,
+        config,
+        where,
+        channels=dataset.channels,
+        precision=run.precision,
+        data_bytes=dataset.held_bytes,
+        stored_bytes=math.prod(dataset.train_images.shape[1:]),
+        batch_size=share,
+    )
+    run.micro_batch = found.micro_batch
+    seen = (found.micro_batch or share) * (run.ranks.size if config.sync_bn else 1)
+    norms = has_batch_norm(model)
+    record.settings |= {
+        "memory_plan": found.to_dict(),
+        "micro_batch": found.micro_batch,
+        "batch_norm_images": seen if norms else None,
+    }
+    if norms and found.micro_batch is not None:
+        record.warnings.append(
+            f"batch norm saw micro-batches of {found.micro_batch} of each {share} images, which "
+            "is not the same as the whole batch"
+        )
+    check(found)
