@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import OrthowattError
 
-#: Work is queued for this long at a time; the queue's end must not run dry between two pieces.
-_PIECE_SECONDS = 0.5
+#: Work is queued in such pieces, the next before the last is done: the queue never runs dry.
+_PIECE_SECONDS = 0.25
 
 
 class Load(Protocol):
@@ -23,8 +24,8 @@ class Load(Protocol):
         """Queue constant work of about so many seconds and return at once."""
         ...
 
-    def wait(self) -> None:
-        """Return when the queue is empty."""
+    def wait(self, left: float = 0.0) -> None:
+        """Return when at most `left` seconds of queued work are left."""
         ...
 
 
@@ -36,6 +37,7 @@ class MatrixProducts:
         self.device = device
         self._product: Callable[[], object] | None = None
         self._seconds = 0.0
+        self._queue: collections.deque[tuple[Any, float]] = collections.deque()
 
     def start(self) -> str:
         """Start CUDA and time a product after a warm-up."""
@@ -66,20 +68,30 @@ class MatrixProducts:
     def launch(self, seconds: float) -> None:
         """Queue products for about so many seconds, at least one."""
         assert self._product is not None
-        for _ in range(max(1, round(seconds / self._seconds))):
+        count = max(1, round(seconds / self._seconds))
+        for _ in range(count):
             self._product()
+        done = self._torch.cuda.Event()
+        done.record(self._torch.cuda.current_stream(self.device))
+        self._queue.append((done, count * self._seconds))
 
-    def wait(self) -> None:
-        """Synchronise the device."""
-        self._torch.cuda.synchronize(self.device)
+    def wait(self, left: float = 0.0) -> None:
+        """Wait for the oldest pieces; with nothing left, synchronise the device."""
+        # a piece is a whole number of products, so up to one longer than was asked for
+        while self._queue and sum(s for _, s in self._queue) > left + self._seconds:
+            self._queue.popleft()[0].synchronize()
+        if not left:
+            self._queue.clear()
+            self._torch.cuda.synchronize(self.device)
 
 
 def hold(load: Load, seconds: float) -> None:
-    """Full load for `seconds`, ended with an empty queue."""
+    """Full load for `seconds` from now; up to a piece more of it is queued at the end."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0.002:
-        load.launch(min(left, _PIECE_SECONDS))
-        load.wait()
+    while (left := end - time.monotonic()) > 0:
+        piece = min(max(left, 0.01), _PIECE_SECONDS)
+        load.launch(piece)
+        load.wait(left=piece)
 
 
 def square(load: Load, period: float, seconds: float) -> float:

@@ -13,7 +13,7 @@ from ..energy import Energy, EnergyMeter
 from ..energy.counter import energy_between
 from ..energy.edges import read_at_ticks
 from ..energy.gpu import SLOWEST_TICK_SECONDS, GpuCounter
-from ..energy.idle import Idle
+from ..energy.idle import Idle, measure_idle
 from ..energy.sensors import describe
 from ..errors import OrthowattError
 from . import smi
@@ -41,14 +41,25 @@ class Bench:
         return self.meter.sensors.gpus[self.scope]
 
     def loaded(self, seconds: float, meter: EnergyMeter | None = None) -> Energy:
-        """A window of full load, the device's energy in it; it must be known."""
-        with (meter or self.meter).window("load") as window:
-            hold(self.load, seconds * self.scale)
-        return _known(window.energies[self.scope])
+        """The energy of so many seconds in the midst of full load; it must be known.
+
+        The load goes on while the counter's edges are awaited at both ends: a window's own wait
+        would be time of another power.
+        """
+        counter = (meter or self.meter).sensors.gpus[self.scope]
+        lead = 2 * counter.lag_seconds + 0.05
+        self.load.launch(lead)
+        start = _read(counter)
+        hold(self.load, seconds * self.scale)
+        self.load.launch(lead)
+        end = _read(counter)
+        self.load.wait()
+        return _known(energy_between(counter.facts, start, end))
 
     def warm(self) -> None:
         """Load until clocks and the mean over a second have settled."""
         hold(self.load, 3.0 * self.scale)
+        self.load.wait()
 
 
 def tick(bench: Bench) -> Verdict:
@@ -79,12 +90,12 @@ def tick(bench: Bench) -> Verdict:
 
 def idle_driver(bench: Bench) -> Verdict:
     """Power before this process starts CUDA."""
-    return _idle(bench, "driver-idle")
+    return _idle(bench, "driver-idle", settle=0.0)
 
 
 def idle_context(bench: Bench) -> Verdict:
     """Power with a CUDA context and nothing queued."""
-    held, numbers, remark = _idle(bench, "context-resident")
+    held, numbers, remark = _idle(bench, "context-resident", settle=5.0)
     before = bench.idle.get("driver-idle")
     now = bench.idle["context-resident"]
     if before and before.watts and now.watts:
@@ -92,8 +103,8 @@ def idle_context(bench: Bench) -> Verdict:
     return held, numbers, remark
 
 
-def _idle(bench: Bench, name: str) -> Verdict:
-    found = bench.meter.idle(max(10.0 * bench.scale, 1.0))
+def _idle(bench: Bench, name: str, settle: float) -> Verdict:
+    found = measure_idle(bench.meter, max(10.0 * bench.scale, 1.0), settle=settle * bench.scale)
     bench.idle[name] = found
     energy = _known(found.energy)
     numbers = {
@@ -192,9 +203,9 @@ def repeats(bench: Bench) -> Verdict:
 def square_loads(bench: Bench) -> Verdict:
     """Half load, half wait at five periods: the counter must see each alike.
 
-    `over_expected` is the mean power over (waiting + share of load × (loaded − waiting)), with
-    the two powers taken from the longest period's extremes of a constant load and a resident
-    context; what matters is that it does not change with the period.
+    `over_expected` is the energy over that of the resident context plus, for the share of the
+    time under load, the difference to a constant load: clocks stay up between the pieces, so it
+    need not be 1, but it must not change with the period.
     """
     high = bench.loaded(3.0).mean_watts or 0.0
     resident = bench.idle.get("context-resident")
@@ -205,13 +216,14 @@ def square_loads(bench: Bench) -> Verdict:
             share = square(bench.load, period, 5.0 * bench.scale)
         energy = _known(window.energies[bench.scope])
         stats = window.devices.get(bench.scope)
-        watts = energy.mean_watts or 0.0
+        # the wait for the ticks is part of the energy's seconds, not of the loaded share's
+        expected = low * (energy.seconds or 0.0) + share * window.seconds * (high - low)
         rows.append(
             {
                 "period_seconds": period,
                 "load_share": share,
-                "watts": watts,
-                "over_expected": watts / (low + share * (high - low)),
+                "watts": energy.mean_watts,
+                "over_expected": (energy.joules or 0.0) / expected,
                 "power_average_watts": stats.mean_watts if stats else None,
                 "power_instant_watts": stats.instant_mean_watts if stats else None,
                 "flags": list(energy.flags),
@@ -227,7 +239,10 @@ def sampler_rates(bench: Bench) -> Verdict:
     bench.warm()
     found: dict[int, list[float]] = {hertz: [] for hertz in SAMPLER_HERTZ}
     for hertz in (*SAMPLER_HERTZ, *reversed(SAMPLER_HERTZ)):
-        with EnergyMeter(scope=bench.scope, sample=float(hertz)) as meter:
+        with (
+            EnergyMeter(scope=bench.scope, sample=float(hertz)) as meter,
+            meter.window("sampled", align=False),
+        ):
             found[hertz].append(bench.loaded(5.0, meter).mean_watts or 0.0)
     means = {f"{hertz} Hz": statistics.fmean(watts) for hertz, watts in found.items()}
     spread = max(means.values()) / min(means.values()) - 1
@@ -272,7 +287,7 @@ BEFORE_CUDA = (
     Check("idle-driver", "known, and no other process on the GPU", 11, idle_driver),
 )
 WITH_CUDA = (
-    Check("idle-context", "known, and no other process on the GPU", 11, idle_context),
+    Check("idle-context", "known, and no other process on the GPU", 16, idle_context),
     Check("nvidia-smi", "mean power of a constant load within 2 %", 17, against_smi),
     Check("unsynchronised", "counts less than half of the work", 6, unsynchronised),
     Check("linearity", "residuals below 1 % over 1 to 40 s", 85, linearity),

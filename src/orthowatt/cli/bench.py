@@ -23,11 +23,12 @@ class Options(Common):
     """Options of `bench`."""
 
     what: Annotated[
-        Literal["kernels", "mechanisms", "train"],
+        Literal["kernels", "mechanisms", "meter", "train"],
         tyro.conf.Positional,
         tyro.conf.arg(
             help="kernels: against a copy and peers; mechanisms: how costs grow with n; "
-            "train: the training loop (its own options: orthowatt bench train --help)"
+            "meter: the energy meter on a GPU; train: the training loop (these two have their "
+            "own options: orthowatt bench train --help)"
         ),
     ]
     out: Annotated[
@@ -45,6 +46,10 @@ class Options(Common):
 
 def run(argv: Sequence[str]) -> int:
     """Measure and print; every row is the median of interleaved rounds."""
+    if list(argv[:1]) == ["meter"]:
+        from . import bench_meter
+
+        return bench_meter.run(_with_file(argv))
     if list(argv[:1]) == ["train"]:
         from . import bench_train
 
