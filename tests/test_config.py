@@ -24,7 +24,7 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         "pad": "keep", "norm": None, "freeze": ("conv1",), "optimizer": "sgd", "schedule": "constant",
         "precision": "bf16", "determinism": "exact", "weights": "w.pth", "data_root": "/d",
         "model": "resnet18", "data": "cifar10", "device": "cpu", "train_sizes": (16,),
-        "train_on": "train+validation", "budget_joules": 5.0, "target_accuracy": 0.5,
+        "train_on": "train+validation", "budget_joules": 5.0, "target_accuracy": 0.5, "wht_by": "dense",
         "micro_batch": 32, "cache": "stream",
     }  # fmt: skip
     value = getattr(RunConfig(), field)
@@ -33,7 +33,8 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
             value = not value
         else:
             value += 1 if isinstance(value, int) else 0.05
-    base = RunConfig(optimizer="sgd") if field == "nesterov" else RunConfig()
+    needed = {"nesterov": {"optimizer": "sgd"}, "wht_by": {"transform": "wht"}}
+    base = RunConfig(**needed.get(field, {}))
     changed = base.replace(**{field: other.get(field, value)})
     excluded = field in (
         "data_root", "device", "checkpoint_steps", "checkpoint_seconds", "auto_batch", "cache",
@@ -72,6 +73,7 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         ({"budget_joules": 0}, r"budget_joules is 0, but must lie in \(0.0, inf\)"),
         ({"target_accuracy": 0.5, "validation": 0.0}, "no validation images are held out"),
         ({"target_accuracy": 0.5, "train_on": "train+validation"}, "no validation images"),
+        ({"wht_by": "dense"}, "belongs to transform=wht with layer=bare"),
         ({"nesterov": True}, "belongs to optimizer=sgd"),
         ({"flip": True, "alternate_flip": True}, "choose one of them"),
         ({"ema": 1.0}, r"ema is 1.0, but must lie in \[0.0, 1.0\)"),

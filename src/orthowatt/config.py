@@ -64,6 +64,7 @@ class RunConfig:
     pad: Literal["keep", "crop"] | None = "crop"  # for sizes that have no Hadamard matrix
     norm: Literal["ortho"] | None = "ortho"  # orthonormal, or unscaled
     fft_log: bool = False  # log(1 + |F|) instead of |F|
+    wht_by: Literal["fast", "dense"] = _later("fast")  # dense: a product with the whole matrix
     dropout: float = 0.0  # before the last layer
     freeze: tuple[str, ...] = ()  # stages or modules that are not trained
     pretrained: bool = False  # begin with published weights

@@ -124,6 +124,8 @@ def check_together(config: Any) -> None:
     _check_micro_batch(config)
     if config.nesterov and (config.optimizer != "sgd" or not config.momentum):
         raise InputError("nesterov is true, but belongs to optimizer=sgd with a momentum above 0")
+    if config.wht_by == "dense" and (config.transform, config.layer) != ("wht", "bare"):
+        raise InputError("wht_by is dense, but belongs to transform=wht with layer=bare")
     if config.flip and config.alternate_flip:
         raise InputError("flip and alternate_flip are both true; choose one of them")
 

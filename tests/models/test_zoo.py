@@ -309,7 +309,8 @@ def test_using_orthowatt_registers_with_timm(first):
         "print(*timm.list_models('orthowatt_*', include_tags=False))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.split() == ["orthowatt_resnet8", "orthowatt_resnet18", "orthowatt_resnet50"]
+    names = ["orthowatt_resnet8", "orthowatt_resnet18", "orthowatt_resnet50", "orthowatt_speednet"]
+    assert out.stdout.split() == names
 
 
 def test_resnet18_keeps_small_photos_large():

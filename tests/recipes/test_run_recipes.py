@@ -4,7 +4,8 @@ import pytest
 
 from orthowatt.config import RunConfig
 from orthowatt.errors import InputError
-from orthowatt.recipes.run import RECIPES, paper, scratch32
+from orthowatt.recipes.run import RECIPES, fast, paper, scratch32
+from orthowatt.recipes.study import STUDIES
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -35,3 +36,29 @@ def test_scratch32_works_on_the_photos_at_their_own_size():
 def test_scratch32_starts_from_nothing():
     assert not scratch32().pretrained
     assert scratch32().weights is None
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_can_be_made_with_its_variants(name):
+    study = STUDIES[name](seeds=2)
+    assert study.name == name
+    hashes = {study.run(variant.name, 0).hash for variant in study.variants}
+    assert len(hashes) == len(study.variants)
+
+
+def test_the_ablation_leaves_out_every_choice_of_the_fast_recipe():
+    """Each setting in which the recipe differs from plain fine-tuning has its variant."""
+    study = STUDIES["fast-ablation"]()
+    assert study.base == fast()
+    touched = {key for variant in study.variants for key in variant.changes}
+    chosen = {
+        "train_sizes", "schedule", "optimizer", "nesterov", "batch_size", "learning_rate", "layer",
+        "label_smoothing", "ema", "crop_padding", "flip", "compile", "l2", "transform",
+    }  # fmt: skip
+    assert chosen <= touched
+
+
+def test_the_core_of_the_paper_is_part_of_its_grid():
+    core, whole = STUDIES["paper-core"](), STUDIES["paper"]()
+    for variant in core.variants:
+        assert core.run(variant.name, 0) == whole.run(variant.name, 0)

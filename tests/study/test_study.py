@@ -1,13 +1,18 @@
 """Studies: order, resuming, failures, and refusing to mix two studies in one folder."""
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 
+from orthowatt.cli.study import changed, sigterm_stops
 from orthowatt.config import RunConfig, StudyConfig, Variant
 from orthowatt.errors import DataError, InputError, TrainingError
 from orthowatt.record import NUMERICS_VERSION, RunRecord, Study
-from orthowatt.study import grid
+from orthowatt.study import grid, runner
 from orthowatt.study.runner import run_study
 from orthowatt.study.store import Store
 
@@ -105,6 +110,46 @@ def test_one_failing_run_does_not_end_the_study(tmp_path):
     assert len(run(STUDY, tmp_path, trainer, progress=progress)) == 5
     assert progress.counts == (6, 0)
     assert progress.errors == [("none", 0, "no memory left")]
+
+
+def test_settings_change_every_run():
+    study = changed(STUDY, ["epochs=3", "weights=a b.pth", "train-sizes=[16, 24]", "flip=true"])
+    assert (study.base.epochs, study.base.weights) == (3, "a b.pth")
+    assert (study.base.train_sizes, study.base.flip) == ((16, 24), True)
+    assert study.run("wht", 0).epochs == 3
+    assert changed(STUDY, []) == STUDY
+    with pytest.raises(InputError, match="has no value; write --set epochs=VALUE"):
+        changed(STUDY, ["epochs"])
+    with pytest.raises(InputError, match="did you mean 'epochs'"):
+        changed(STUDY, ["epoch=3"])
+
+
+def test_a_stopped_study_lets_its_run_write_a_checkpoint(tmp_path, monkeypatch):
+    """The run gets SIGTERM and the time to end in order."""
+    proof = tmp_path / "proof"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "def stop(*_):\n"
+        "    pathlib.Path(sys.argv[1]).write_text('written down')\n"
+        "    raise SystemExit(143)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "pathlib.Path(sys.argv[1]).write_text('begun')\n"
+        "time.sleep(60)\n"
+    )
+
+    class Process(subprocess.Popen):
+        def communicate(self, *_, **__):
+            while not proof.exists():
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGTERM)
+            return "", ""
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    with pytest.raises(SystemExit) as stopped, sigterm_stops():
+        runner._finish([sys.executable, "-c", code, str(proof)])
+    assert stopped.value.code == 143
+    assert proof.read_text() == "written down"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_all_failing_is_an_error(tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -31,6 +34,13 @@ class Options(Common):
         int | None, tyro.conf.arg(help="run seeds 0 … N-1 (default: as the study says)")
     ] = None
     plan: Annotated[bool, tyro.conf.arg(help="say what would be run, and run nothing")] = False
+    set: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="NAME=VALUE …",
+            help="change settings of every run, as in --set epochs=5 weights=resnet50.safetensors",
+        ),
+    ] = ()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -40,13 +50,13 @@ def run(argv: Sequence[str]) -> int:
         "Run variants × seeds, interleaved, each run in a process of its own; done runs stay.",
         "orthowatt study demo --out my-study --seeds 5",
     )  # fmt: skip
-    study = load(options.study, options.seeds)
+    study = changed(load(options.study, options.seeds), options.set)
     from ..study.runner import device_slug, run_study
     from ..study.store import Store
 
     if options.plan:
         return _print_plan(study, Store(options.out, device_slug(study.base.device)), options)
-    with StudyProgress(progress_console(options)) as progress:
+    with sigterm_stops(), StudyProgress(progress_console(options)) as progress:
         records = run_study(study, options.out, progress=progress)
     if options.json:
         print_json({"out": str(options.out), "records": [record.to_dict() for record in records]})
@@ -74,6 +84,41 @@ def load(name: str, seeds: int | None) -> StudyConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not valid TOML: {error}") from error
     return study if seeds is None else replace(study, seeds=tuple(range(seeds)))
+
+
+def changed(study: StudyConfig, settings: Sequence[str]) -> StudyConfig:
+    """The study with settings of its base changed; values are written as in TOML.
+
+    What is no TOML value is a string, so that paths and words need no quotes.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting} has no value; write --set {name}=VALUE")
+        try:
+            values[name.replace("-", "_")] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name.replace("-", "_")] = value
+    return replace(study, base=study.base.replace(**values)) if values else study
+
+
+@contextlib.contextmanager
+def sigterm_stops() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception, so that the run in it can be stopped in order."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print_plan(study: StudyConfig, store: Store, options: Options) -> int:

@@ -18,6 +18,7 @@ from ..nn import (
     TransformFilter2d,
     WHT2d,
 )
+from ..nn.dense import DenseWHT2d
 from ..nn.filter import KINDS
 from ..nn.layer import MapShape
 from . import blocks
@@ -41,6 +42,7 @@ def insert_transform(
     pad: str | None = "crop",
     norm: str | None = "ortho",
     fft_log: bool = False,
+    wht_by: str = "fast",
     image_size: int,
     in_chans: int = 3,
     seed: int = 0,
@@ -69,7 +71,7 @@ def insert_transform(
     def maker(place: int) -> Callable[[MapShape], nn.Module]:
         random = seed * 16 + place  # a matrix of its own for every place
         return lambda shape: _layer(
-            transform, layer, shape, tuple(dims), order, pad, norm, fft_log, random
+            transform, layer, shape, tuple(dims), order, pad, norm, fft_log, wht_by, random
         )
 
     where = "before" if position == "input" else "after"
@@ -129,6 +131,7 @@ def _layer(
     pad: str | None,
     norm: str | None,
     fft_log: bool,
+    wht_by: str,
     seed: int,
 ) -> nn.Module:
     if layer == "filter":
@@ -136,7 +139,9 @@ def _layer(
     makers: dict[str, Callable[[], nn.Module]] = {
         "identity": lambda: Identity2d(dims),
         "random": lambda: RandomOrthogonal2d(dims, seed=seed),
-        "wht": lambda: WHT2d(dims, norm=norm, order=order, pad=pad),
+        "wht": lambda: (DenseWHT2d if wht_by == "dense" else WHT2d)(
+            dims, norm=norm, order=order, pad=pad
+        ),
         "dct": lambda: DCT2d(dims, norm=norm),
         "dst": lambda: DST2d(dims, norm=norm),
         "hartley": lambda: Hartley2d(dims, norm=norm),

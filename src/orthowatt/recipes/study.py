@@ -62,7 +62,87 @@ def paper(seeds: int | Sequence[int] = 6, base: RunConfig | None = None) -> Stud
     )
 
 
-STUDIES: dict[str, Callable[..., StudyConfig]] = {"demo": demo, "paper": paper}
+def paper_core(seeds: int | Sequence[int] = 1, base: RunConfig | None = None) -> StudyConfig:
+    """The three rows of the paper's claim: none, WHT early, WHT early + late, one seed.
+
+    >>> [variant.name for variant in paper_core().variants]
+    ['none', 'wht early', 'wht early+late']
+    """
+    names = ("none", "wht early", "wht early+late")
+    whole = paper(seeds, base)
+    rows = {variant.name: variant for variant in whole.variants}
+    return StudyConfig(
+        name="paper-core",
+        base=whole.base,
+        variants=tuple(rows[name] for name in names),
+        seeds=whole.seeds,
+        description="The rows of arXiv 2506.16418 that its claim rests on.",
+    )
+
+
+def fwht(seeds: int | Sequence[int] = 6, base: RunConfig | None = None) -> StudyConfig:
+    """Is the fast WHT faster than the dense one, and is the network another one?
+
+    The same matrices at early + late, once by butterflies and once by products with the whole
+    matrix, beside no transform; exact orders, so that nothing is cropped at 56.
+
+    >>> [variant.name for variant in fwht().variants]
+    ['none', 'fast', 'dense']
+    """
+    return StudyConfig(
+        name="fwht",
+        base=base or runs.paper(order="exact", position="early+late", epochs=5),
+        variants=(
+            CONTROLS[0],
+            Variant("fast", {"transform": "wht"}),
+            Variant("dense", {"transform": "wht", "wht_by": "dense"}),
+        ),
+        seeds=_seeds(seeds),
+        baseline="fast",
+        description="The fast Walsh-Hadamard transform against the dense product.",
+    )
+
+
+def fast_ablation(seeds: int | Sequence[int] = 3, base: RunConfig | None = None) -> StudyConfig:
+    """The energy recipe, and beside it each of its choices left out or taken otherwise.
+
+    >>> fast_ablation().baseline, len(fast_ablation().variants)
+    ('fast', 12)
+    """
+    changes: dict[str, dict[str, object]] = {
+        "fast": {},
+        "no transform": {"transform": "none"},
+        "bare": {"layer": "bare"},
+        "224 throughout": {"train_sizes": ()},
+        "cosine": {"schedule": "cosine"},
+        "adamw": {
+            "optimizer": "adamw", "nesterov": False, "learning_rate": 5e-4, "l2": 0.0,
+            "weight_decay": 0.05,
+        },
+        "batches of 128": {"batch_size": 128, "learning_rate": 0.025},
+        "half the rate": {"learning_rate": 0.025},
+        "no smoothing": {"label_smoothing": 0.0},
+        "no average": {"ema": 0.0},
+        "no augmentation": {"crop_padding": 0.0, "flip": False},
+        "compiled": {"compile": True},
+    }  # fmt: skip
+    return StudyConfig(
+        name="fast-ablation",
+        base=base or runs.fast(),
+        variants=tuple(Variant(name, change) for name, change in changes.items()),
+        seeds=_seeds(seeds),
+        baseline="fast",
+        description="What each choice of the energy recipe gains or costs.",
+    )
+
+
+STUDIES: dict[str, Callable[..., StudyConfig]] = {
+    "demo": demo,
+    "paper": paper,
+    "paper-core": paper_core,
+    "fwht": fwht,
+    "fast-ablation": fast_ablation,
+}
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -14,6 +14,9 @@ from ..record import RunRecord, Study, dumps, write_atomic
 from .grid import Cell, cells
 from .store import Store
 
+#: The time that a run has to write a checkpoint when the study is stopped.
+STOP_SECONDS = 60.0
+
 #: Trains one run into a directory; `variant` names the study's row.
 RunFunction = Callable[[RunConfig, Path, str], RunRecord]
 
@@ -98,11 +101,31 @@ def run_in_subprocess(config: RunConfig, directory: Path, variant: str) -> RunRe
     write_atomic(wanted, dumps(config.to_dict(), indent=2) + "\n")
     command = [sys.executable, "-m", "orthowatt", "run", str(wanted), "--out", str(directory)]
     command += ["--variant", variant, "--quiet"]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode and not (directory / "record.json").exists():
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    code, said = _finish(command)
+    if code and not (directory / "record.json").exists():
+        last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
         raise TrainingError(f"{variant}, seed {config.seed}: {last[0]}")
     return RunRecord.load(directory)
+
+
+def _finish(command: list[str]) -> tuple[int, str]:
+    """The exit code and the errors of a run; whatever stops this process stops it in order.
+
+    SIGTERM lets a run end its step and write a checkpoint, so it is what a stopped study sends.
+    """
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            _, said = process.communicate()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    return process.returncode, said
 
 
 def device_slug(device: str = "auto") -> str:

@@ -94,6 +94,7 @@ def _insert(model: nn.Module, config: RunConfig, channels: int) -> list[dict[str
         pad=config.pad,
         norm=config.norm,
         fft_log=config.fft_log,
+        wht_by=config.wht_by,
         image_size=config.image_size,
         in_chans=channels,
         seed=config.seed,

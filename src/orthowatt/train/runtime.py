@@ -154,7 +154,9 @@ def settings(config: RunConfig, device: torch.device, precision: str) -> dict[st
         "device": str(device),
         "precision": precision,
         "determinism": config.determinism,
-        "transforms": transform_backend(config.transform, device.type),
+        "transforms": "dense products"
+        if config.wht_by == "dense"
+        else transform_backend(config.transform, device.type),
         "channels_last": config.channels_last,
         "compile": config.compile,
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,

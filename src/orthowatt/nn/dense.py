@@ -1,0 +1,44 @@
+"""The Walsh-Hadamard layer by plain matrix products, to be measured against the fast one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from ..errors import InputError
+from ..transforms.hadamard import hadamard
+from .transform import WHT2d
+
+
+class DenseWHT2d(WHT2d):
+    """`WHT2d` as x·H along each axis: n multiplications an element and axis, no butterflies.
+
+    The same matrices, pads and shapes as `WHT2d`, so results differ by rounding alone; products
+    run in the dtype that autocast gives them. Gradients, and `torch.compile`, are torch's own.
+
+    >>> x = torch.rand(2, 3, 28, 12)
+    >>> bool(torch.allclose(DenseWHT2d()(x), WHT2d()(x), atol=1e-5))
+    True
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.check_map(x)
+        y = x
+        for dim, order in zip(self.dims, self.padded(x.shape[-3:]), strict=True):
+            n = x.shape[dim]
+            if order != n and self.pad is None:
+                raise InputError(
+                    f"DenseWHT2d: no Hadamard matrix of order {n} is known here; give pad='keep' "
+                    "or pad='crop'"
+                )
+            m = order if self.pad == "keep" else n
+            matrix = _matrix(order, self.norm, x.dtype, x.device)[:n, :m]
+            y = (y.movedim(dim, -1) @ matrix).movedim(-1, dim)
+        return y.to(x.dtype)
+
+
+@lru_cache(maxsize=64)
+def _matrix(order: int, norm: str | None, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    matrix = hadamard(order, dtype=torch.float64)
+    return (matrix if norm is None else matrix / order**0.5).to(device, dtype)
