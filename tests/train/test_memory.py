@@ -32,6 +32,17 @@ def test_device_memory_is_unknown_on_the_cpu():
     found = PeakMemory(torch.device("cpu")).read()
     assert found["peak_allocated_bytes"] is None
     assert found["peak_reserved_bytes"] is None
+    assert found["peak_driver_bytes"] is None
+
+
+def test_the_drivers_highest_word_is_kept(monkeypatch):
+    said = iter([(60, 100), (30, 100), (80, 100)])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: next(said))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 9)
+    memory = PeakMemory(torch.device("cuda", 0))
+    assert [memory.read()["peak_driver_bytes"] for _ in range(3)] == [40, 70, 70]
 
 
 def test_pieces_together_have_the_larger_peak():

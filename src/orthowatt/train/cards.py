@@ -49,5 +49,6 @@ def card(name: str) -> Card:
     (14.56, 'fp16')
     """
     if name not in CARDS:
-        raise InputError(f"no GPU is known as {name!r}; {closest(name, CARDS)}")
+        sizes = [known for known in CARDS if known.startswith(f"{name}-")]
+        raise InputError(f"no GPU is known as {name!r}; {closest(name, sizes or CARDS)}")
     return CARDS[name]

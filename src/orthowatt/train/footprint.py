@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from ..errors import InputError
+
 #: CUDA's caching allocator hands out multiples of it (kMinBlockSize in CUDACachingAllocator).
 BLOCK = 512
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -130,6 +132,13 @@ def _step(
             model.train()
             try:
                 loss = _forward(model, tensors, images[:part], labels[:part], precision)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    f"batch norm cannot train on {part} image at once; choose a larger "
+                    f"{'micro_batch' if part < batch_size else 'batch_size'}"
+                ) from error
             finally:
                 model.train(training)
             loss.backward()

@@ -13,7 +13,7 @@ from ..data.sources import Dataset
 from ..energy import Window
 from ..errors import OrthowattError, TrainingError
 from ..record import RunRecord
-from . import checkpoint, epoch, prepare, ranks, records, runtime, stop
+from . import checkpoint, epoch, planner, prepare, ranks, records, runtime, signatures, stop
 from .average import Average
 from .evaluate import evaluate
 from .optimise import Stepper, learning_rate
@@ -78,6 +78,7 @@ def _guarded(run: Run) -> RunRecord:
                 dataset, parts = _load(run)
                 work = build(run, dataset, parts)
                 run.check_budget(window)
+                planner.settle(run, work.model, dataset)
             run.begin(dataset.checksum)
             with run.meter.window("run") as window:
                 _train_and_test(run, work, window)
@@ -88,7 +89,7 @@ def _guarded(run: Run) -> RunRecord:
     except torch.OutOfMemoryError as error:
         reason = f"{device} has too little memory for batches of {run.config.batch_size} images"
         run.close("failed", reason)
-        raise TrainingError(f"{reason}; choose a smaller batch_size or image_size") from error
+        raise TrainingError(f"{reason}; choose auto_batch, or a smaller batch_size") from error
     except checkpoint.Unwritable as error:
         with contextlib.suppress(OSError):  # the record is small, and may still find room
             run.close("interrupted", str(error))
@@ -121,6 +122,7 @@ def _train_and_test(run: Run, work: Work, window: Window) -> None:
             run.signals.leave()
     run.signals.hold = False
     _test(run, work, position)
+    record.signatures = signatures.of_run(record, work.scored)
 
 
 def _load(run: Run) -> tuple[Dataset, prepare.Parts]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..config import RunConfig
 from ..data.host import free_bytes
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from .accumulate import has_batch_norm
 from .cards import Card
 from .footprint import Footprint, footprint
@@ -27,7 +27,6 @@ WORKSPACE = 96 * 2**20
 CONTEXT = 640 * 2**20
 #: The part of a device that `auto_batch` plans with: the rest is for fragments of the allocator.
 USABLE = 0.9
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -83,18 +82,20 @@ class Plan:
             "the data": need.data,
             "workspaces": self.room.workspace,
         }
-        listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items() if size)
-        text = f"about {_gib(self.total)} of memory ({listed})"
+        listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
+        text = f"about {_size(self.total)} of memory ({listed})"
         if self.limit is None:
             return f"{text}; how much {self.room.name} has is not known"
         have = "free" if self.room.free is not None else "in all"
-        text += f"; {self.room.name} has {_gib(self.limit)} {have}"
+        text += f"; {self.room.name} has {_size(self.limit)} {have}"
         return text if self.fits else f"{text}, which is too little: {self._mend()}"
 
     def _mend(self) -> str:
         fits = self.batch_fits
         if not fits:
-            return "not even one image at once fits, so choose a smaller image_size or model"
+            return "no batch fits, so choose a smaller image_size or model"
+        if self.micro_batch is not None:
+            return f"with batch_size and micro_batch {fits} it fits"
         return (
             f"a batch_size of {fits} fits; auto_batch keeps {self.batch_size} and sums the "
             "gradients of parts"
@@ -165,15 +166,20 @@ def plan(
             stored_bytes=stored_bytes,
         )
 
+    def total(images: int, part: int | None = None) -> float:
+        try:
+            return need(images, part).total + where.workspace
+        except InputError:  # a batch norm does not train on one image
+            return math.inf
+
     micro = config.micro_batch if config.micro_batch and config.micro_batch < batch else None
     whole = where.total if where.total is not None else where.free
     if config.auto_batch and whole is not None:
-        micro = _largest_part(batch, lambda part: _within(need(batch, part), where, USABLE * whole))
+        micro = _largest_part(batch, total, USABLE * whole)
     found = Plan(where, need(batch, micro), batch, micro, None, config.compile)
     if found.fits is not False:
         return found
-    limit = float(found.limit or 0)
-    fits = _largest_batch(batch, lambda size: _within(need(size, None), where, limit))
+    fits = _largest_batch(batch, total, float(found.limit or 0))
     return Plan(where, found.need, batch, micro, fits, config.compile)
 
 
@@ -183,31 +189,50 @@ def check(found: Plan) -> None:
         raise TrainingError(f"the run needs {found.sentence()}")
 
 
-def _within(need: Footprint, where: Room, limit: float) -> bool:
-    return need.total + where.workspace <= limit
+def _guess(batch: int, total: Callable[..., float], limit: float) -> int:
+    """Images that take about `limit`, by the line through a whole and half a batch.
+
+    The peak is the highest of several lines, so between these two the guess is never too high.
+    """
+    half = max(2, batch // 2)
+    if half >= batch:
+        return batch - 1
+    at_half = total(half)
+    slope = (total(batch) - at_half) / (batch - half)
+    return max(0, min(batch, math.floor(half + (limit - at_half) / max(1.0, slope))))
 
 
-def _largest_part(batch: int, fits: Callable[[int | None], bool]) -> int | None:
-    """The largest divisor of `batch` that fits; None for the whole, 1 where none does."""
+def _largest_part(batch: int, total: Callable[..., float], limit: float) -> int | None:
+    """The largest divisor of `batch` that fits; None for the whole, the smallest where none does.
+
+    Not 1 where a batch norm needs more.
+    """
+    if total(batch) <= limit:
+        return None
     low = [n for n in range(1, math.isqrt(batch) + 1) if batch % n == 0]
-    divisors = sorted({*low, *(batch // n for n in low)}, reverse=True)
-    for part in divisors:
-        if fits(None if part == batch else part):
-            return None if part == batch else part
-    return 1 if batch > 1 else None
+    divisors = sorted({*low, *(batch // n for n in low)} - {batch}, reverse=True)
+    guess = _guess(batch, total, limit)
+    likely = [n for n in divisors if n <= guess]
+    likely = divisors[max(0, len(divisors) - len(likely) - 1) :]  # and the next larger one
+    for part in likely:
+        if total(batch, part) <= limit:
+            return part
+    return next((part for part in reversed(divisors) if total(batch, part) < math.inf), None)
 
 
-def _largest_batch(batch: int, fits: Callable[[int], bool]) -> int:
-    """The largest batch below `batch` that fits, to 1 or 2 in 16 where it is large; 0 for none."""
-    low, high = 0, batch
-    while high - low > max(1, low // 16):
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low - low % 8 if low >= 32 else low
+def _largest_batch(batch: int, total: Callable[..., float], limit: float) -> int:
+    """The largest batch below `batch` that fits, above 32 a multiple of 8; 0 for none."""
+    guess = min(batch - 1, _guess(batch, total, limit))
+    while guess > 0:
+        guess -= guess % 8 if guess > 32 else 0
+        if total(guess) <= limit:
+            break
+        guess -= max(1, guess // 16)
+    return guess
 
 
-def _gib(size: int) -> str:
-    return f"{size / _GIB:.2f} GiB"
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 
 def settle(run: Run, model: nn.Module, dataset: Dataset) -> None:
