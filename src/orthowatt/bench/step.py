@@ -82,7 +82,7 @@ def _model(pad: str | None, device: torch.device) -> torch.nn.Module:
     model = paper_resnet50(
         "none" if pad is None else "wht", "early+late", pad=pad or "crop", pretrained=False
     )
-    return model.to(device, memory_format=torch.channels_last).train()
+    return model.to(device).to(memory_format=torch.channels_last).train()
 
 
 def _step(model: torch.nn.Module, device: torch.device, batch: int, image_size: int) -> Call:

@@ -54,8 +54,8 @@ def neighbours(step: plan.Step) -> Iterator[plan.Step]:
             continue
         if block * tuning.entries(*axes) > 2 * tuning.LARGEST_TILE:
             continue
-        for stages, programs in ((1, 0), (2, 2)):
-            new = tuning.Share(block, warp, stages, programs)
+        for stages in (1, 2):
+            new = tuning.Share(block, warp, stages)
             found = dataclasses.replace(step, axes=axes, share=new)
             if found != step:
                 yield found
@@ -91,10 +91,12 @@ def _measured(
             break
         turn = itertools.cycle(zip(inputs, outputs, strict=True))
 
-        def call(one: plan.Step = one, turn: Any = turn) -> None:
-            launch.launch(one, *next(turn))
-
         try:
+            ready = launch.Launch(one, device)
+
+            def call(ready: Any = ready, turn: Any = turn) -> None:
+                ready(*next(turn))
+
             found = interleaved({"call": call}, device=device, seconds=0.05, most_rounds=20)
         except Exception as error:  # too many registers or bytes for this GPU: no candidate
             rows.append(_row(name, k, one, None, f"{type(error).__name__}: {error}"[:200]))

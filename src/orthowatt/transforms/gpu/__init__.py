@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from os import environ
 from subprocess import CalledProcessError
+from typing import Any
 
 import torch
 
@@ -32,15 +33,16 @@ def transform(
     out: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
     """The transform of a CUDA tensor, into `out` where given; None where no kernel serves."""
-    steps = _steps(x, kind, dims, norm, transpose)
-    if isinstance(steps, str) or not usable(x.device):
+    dense = _dense(x)
+    request = (kind, dims, norm, transpose)
+    if isinstance(_steps(x, dense, *request), str) or not usable(x.device):
         return None
-    source = x if _dense(x) else torch.empty_like(x).copy_(x)
+    source = x if dense else torch.empty_like(x).copy_(x)
     into = out is not None and out.stride() == source.stride() and not _overlap(source, out)
     result = out if into and out is not None else torch.empty_like(source)
     try:
         with torch.cuda.device_of(x):
-            _run(steps, source, result)
+            _run(request, source, result)
     except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
         if isinstance(error, torch.OutOfMemoryError) or not _of_the_compiler(error):
             raise
@@ -55,7 +57,7 @@ def backend(x: torch.Tensor, kind: str, dims: tuple[int, ...]) -> tuple[str, str
     why = unusable(x.device)
     if why:
         return "torch", why
-    steps = _steps(x, kind, dims, "ortho", False)
+    steps = _steps(x, _dense(x), kind, dims, "ortho", False)
     if isinstance(steps, str):
         return "torch", steps
     passes = "one pass" if len(steps) == 1 else f"{len(steps)} passes"
@@ -110,19 +112,34 @@ def _warn(why: str) -> None:
     warnings.warn(f"orthowatt's transforms run on plain torch here: {why}", stacklevel=2)
 
 
+_Request = tuple[str, tuple[int, ...], str, bool]
+
+
 def _steps(
-    x: torch.Tensor, kind: str, dims: tuple[int, ...], norm: str, transpose: bool
+    x: torch.Tensor, dense: bool, kind: str, dims: tuple[int, ...], norm: str, transpose: bool
 ) -> tuple[plan.Step, ...] | str:
     if not x.numel():
         return "the tensor is empty"
-    strides = x.stride() if _dense(x) else torch.empty_like(x, device="meta").stride()
+    strides = x.stride() if dense else torch.empty_like(x, device="meta").stride()
     return plan.steps(tuple(x.shape), strides, x.dtype, kind, dims, norm, transpose)
 
 
-def _run(steps: tuple[plan.Step, ...], x: torch.Tensor, out: torch.Tensor) -> None:
+def _run(request: _Request, x: torch.Tensor, out: torch.Tensor) -> None:
     from . import launch
 
-    launch.run(steps, x, out)
+    launch.run(_launches(tuple(x.shape), x.stride(), x.dtype, x.device, *request), x, out)
+
+
+@lru_cache(maxsize=4096)
+def _launches(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: torch.device,
+    *request: Any,
+) -> list[Any]:  # fmt: skip
+    from . import launch
+
+    steps = plan.steps(shape, strides, dtype, *request)
+    assert not isinstance(steps, str), "the caller has asked"
+    return [launch.Launch(step, device) for step in steps]
 
 
 def _dense(x: torch.Tensor) -> bool:

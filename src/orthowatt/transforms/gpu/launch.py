@@ -18,29 +18,70 @@ _KERNELS: dict[str, Any] = {"planes": planes, "maps": maps, "rows": rows, "lanes
 _LARGEST_GRID = 2**31 - 1
 
 
-def run(steps: Sequence[Step], x: torch.Tensor, out: torch.Tensor) -> None:
-    """Run the steps from x to out, of equal strides; out may be x. What lies between is fp32."""
+class Launch:
+    """One step on one device, ready to run: compiled once for each alignment of its tensors.
+
+    The grid is as many programs as the device holds at a time, each taking block after block, so
+    that matrices are read once a program; the results do not depend on how many there are.
+    """
+
+    def __init__(self, step: Step, device: torch.device):
+        self.step, self.device = step, device
+        kernel = _KERNELS[step.kernel]
+        given = constants(step)
+        self._first = (*_matrices(step, device), *_counts(step), step.scale)
+        ordered = [given[name] for name in kernel.arg_names if name in given]
+        self._arguments = (*self._first, *ordered)
+        self._kernel, self._named = kernel, given
+        self._compiled: dict[tuple[bool, bool], Any] = {}
+        self._grid = (min(step.blocks, _LARGEST_GRID), 1, 1)
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Transform x into y, both dense in the step's dtypes."""
+        # What the compiler was told of the addresses; everything else is the same at every call.
+        aligned = (x.data_ptr() % 16 == 0, y.data_ptr() % 16 == 0)
+        ready = self._compiled.get(aligned)
+        if ready is not None:
+            ready(x, y, *self._arguments)
+            return
+        share = self.step.share
+        made = self._kernel[self._grid](
+            x, y, *self._first, **self._named, num_warps=share.warps, num_stages=share.stages,
+            enable_fp_fusion=True,
+        )  # fmt: skip
+        if made is not None:  # the interpreter compiles nothing
+            held = share.programs or _held(made, share.warps, self.device)
+            self._grid = (min(self._grid[0], held * _multiprocessors(self.device)), 1, 1)
+            self._compiled[aligned] = made[self._grid]
+
+
+def _multiprocessors(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def _held(made: Any, warps: int, device: torch.device) -> int:
+    """How many programs one multiprocessor holds, by registers, shared memory and threads."""
+    chip = torch.cuda.get_device_properties(device)
+    registers = -(-made.n_regs // 8) * 8 * 32 * warps
+    shared = made.metadata.shared + 1024  # the system keeps one KB a program
+    most = getattr(chip, "max_threads_per_multi_processor", 2048) // (32 * warps)
+    return max(1, min(
+        getattr(chip, "regs_per_multiprocessor", 65536) // registers,
+        getattr(chip, "shared_memory_per_multiprocessor", 228 * 1024) // shared,
+        most, 32,
+    ))  # fmt: skip
+
+
+def run(launches: Sequence[Launch], x: torch.Tensor, out: torch.Tensor) -> None:
+    """Run launches from x to out, of equal strides; out may be x. What lies between is fp32."""
     work = out
-    if len(steps) > 1 and out.dtype != torch.float32:
+    if len(launches) > 1 and out.dtype != torch.float32:
         work = torch.empty_like(out, dtype=torch.float32)
     source = x
-    for k, step in enumerate(steps):
-        target = out if k == len(steps) - 1 else work
-        launch(step, source, target)
+    for k, one in enumerate(launches):
+        target = out if k == len(launches) - 1 else work
+        one(source, target)
         source = target
-
-
-def launch(step: Step, x: torch.Tensor, y: torch.Tensor) -> None:
-    """One step, x and y dense in the step's dtypes."""
-    grid = min(step.blocks, _LARGEST_GRID)
-    if step.share.programs and x.is_cuda:
-        chip = torch.cuda.get_device_properties(x.device).multi_processor_count
-        grid = min(grid, chip * step.share.programs)
-    share = step.share
-    _KERNELS[step.kernel][(grid,)](
-        x, y, *_matrices(step, x.device), *_counts(step), step.scale, **constants(step),
-        num_warps=share.warps, num_stages=share.stages, enable_fp_fusion=True,
-    )  # fmt: skip
 
 
 def _counts(step: Step) -> tuple[int, ...]:

@@ -1,0 +1,173 @@
+"""The Triton kernels on the CPU, through Triton's interpreter, against the fp64 reference."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from orthowatt.bench.values import compare
+from orthowatt.transforms import gpu, ops, reference
+from orthowatt.transforms.gpu import plan
+
+triton = pytest.importorskip("triton", reason="Triton is not installed on this system")
+
+KINDS = ["wht", "dct2", "dct3", "dst2", "dst3", "hartley"]
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+_KERNELS = [
+    f"orthowatt.transforms.gpu.{name}" for name in ("tile", "planes", "maps", "lines", "launch")
+]
+
+
+@pytest.fixture(scope="module")
+def interpreted():
+    """The launching module with kernels that run under the interpreter; restored afterwards."""
+    from triton.runtime import interpreter
+
+    saved = {name: sys.modules.pop(name) for name in _KERNELS if name in sys.modules}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(triton.knobs.runtime, "interpret", True)
+        _teach_bf16(patch, interpreter)
+        yield importlib.import_module(_KERNELS[-1])
+    for name in _KERNELS:
+        sys.modules.pop(name, None)
+        short = name.rsplit(".", 1)[1]
+        if name in saved:
+            setattr(gpu, short, saved[name])
+        elif hasattr(gpu, short):
+            delattr(gpu, short)
+    sys.modules.update(saved)
+
+
+def _teach_bf16(patch, interpreter):
+    """The interpreter keeps bf16 as the integers of its bits: products and roundings go wrong."""
+    import triton.language as tl
+
+    builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
+    cast_before = builder.cast_impl
+
+    def wide(data, dtype):
+        if dtype == tl.bfloat16:
+            return (data.astype(np.uint32) << 16).view(np.float32)
+        return data.astype(np.float32)
+
+    def cast(self, source, target):
+        of, to = source.dtype.scalar, target.scalar
+        if of == to or tl.bfloat16 not in (of, to):
+            return cast_before(self, source, target)
+        values = wide(source.data, of)
+        if to != tl.bfloat16:
+            return handle(values.astype({tl.float16: np.float16}.get(to, np.float32)), to)
+        rounded = torch.from_numpy(np.ascontiguousarray(values)).bfloat16().view(torch.int16)
+        return handle(rounded.numpy().view(np.uint16), to)
+
+    def dot(self, a, b, d, *precision):
+        product = np.matmul(wide(a.data, a.dtype.scalar), wide(b.data, b.dtype.scalar))
+        return handle(product + d.data, d.dtype.scalar)
+
+    patch.setattr(builder, "cast_impl", cast)
+    patch.setattr(builder, "create_dot", dot)
+
+
+def random(shape, dtype, channels_last=False):
+    generator = torch.Generator().manual_seed(sum(shape))
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+def kernel(interpreted, x, kind, dims, norm="ortho", transpose=False, out=None):
+    steps = plan.steps(tuple(x.shape), x.stride(), x.dtype, kind, dims, norm, transpose)
+    assert not isinstance(steps, str), steps
+    y = torch.full_like(x, float("nan")) if out is None else out
+    interpreted.run([interpreted.Launch(step, x.device) for step in steps], x, y)
+    return y
+
+
+def check(interpreted, x, kind, dims, norm="ortho", transpose=False):
+    y = kernel(interpreted, x, kind, dims, norm, transpose)
+    exact = reference.transform(x.double(), kind, dims, norm, transpose)
+    found = compare(f"{kind} {tuple(x.shape)} {dims} {x.dtype}", y, exact)
+    assert found.passed, found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_planes_and_maps(interpreted, kind, dtype):
+    for n in (8, 12, 20, 28, 56) if kind == "wht" else (7, 14, 56):
+        for channels_last in (False, True):
+            check(interpreted, random((2, 9, n, n), dtype, channels_last), kind, (-2, -1))
+
+
+@pytest.mark.parametrize("kind", ["wht", "dct2"])
+def test_large_planes_take_parts_or_two_passes(interpreted, kind):
+    check(interpreted, random((1, 1, 112, 112), torch.float32), kind, (-2, -1))
+    check(interpreted, random((1, 1, 224, 224), torch.bfloat16), kind, (-2, -1))
+    if kind == "wht":
+        check(interpreted, random((1, 8, 112, 112), torch.bfloat16, True), kind, (-2, -1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", ["none", "inverse"])
+def test_norms_and_transposes(interpreted, kind, norm):
+    for transpose in (False, True):
+        for shape, dims in (((3, 28, 28), (-2, -1)), ((5, 80), (-1,)), ((2, 80, 3), (-2,))):
+            check(interpreted, random(shape, torch.float32), kind, dims, norm, transpose)
+
+
+def test_one_axis_wherever_it_lies(interpreted):
+    for n in (1, 2, 16, 28, 36, 96, 1024, 4096):
+        dtype = torch.bfloat16 if n in (96, 4096) else torch.float32
+        check(interpreted, random((1, n, 17), dtype), "wht", (-2,))
+        check(interpreted, random((3, n), dtype), "wht", (-1,))
+    x = random((2, 5, 28, 12), torch.float32)
+    for dims in ((-3 + 1,), (-1, -2), (-4,), (-1, -4), (-2, -4)):
+        check(interpreted, x, "wht" if -4 not in dims else "dct2", dims)
+
+
+def test_planes_that_are_not_square(interpreted):
+    for shape in ((3, 8, 64), (3, 12, 28), (2, 64, 20), (5, 1, 28), (5, 28, 1)):
+        for kind in ("wht", "dct2", "hartley"):
+            check(interpreted, random(shape, torch.float32), kind, (-2, -1))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("n", [8, 14, 28])
+def test_what_is_not_finite_stays_in_its_plane(interpreted, n, value):
+    for channels_last in (False, True):
+        x = random((2, 19, n, n), torch.float32, channels_last)
+        x[1, 3, 2, 4] = value
+        with np.errstate(invalid="ignore"):  # what the interpreter says of inf - inf
+            y = kernel(interpreted, x, "dct2", (-2, -1))
+        bad = ~torch.isfinite(y).flatten(2).all(-1)
+        assert bad[1, 3]
+        assert bad.sum() == 1
+
+
+def test_in_place_gives_equal_bits(interpreted):
+    for shape, dims in (((2, 3, 28, 28), (-2, -1)), ((1, 1, 224, 224), (-2, -1))):
+        x = random(shape, torch.float32)
+        y = kernel(interpreted, x, "wht", dims)
+        assert torch.equal(kernel(interpreted, x, "wht", dims, out=x), y)
+
+
+def test_the_operator_runs_the_kernels_with_gradients(interpreted, monkeypatch):
+    """As a CUDA tensor would be served: path, gaps, foreign out=, first and second gradient."""
+    monkeypatch.setattr(gpu, "unusable", lambda device: "")
+    monkeypatch.setattr(ops, "compute", lambda x, *rest: gpu.transform(x, *rest))
+    wide = random((2, 3, 28, 40), torch.float32)
+    x = wide[..., 5:33].detach().requires_grad_()
+    y = ops.apply(x, "dct2", (-2, -1), "none")
+    exact = reference.transform(x.detach().double(), "dct2", (-2, -1), "none", False)
+    assert compare("values", y.detach(), exact).passed
+    v = random(tuple(y.shape), torch.float32).requires_grad_()
+    (grad,) = torch.autograd.grad(y, x, v, create_graph=True)
+    back = reference.transform(v.detach().double(), "dct2", (-2, -1), "none", True)
+    assert compare("gradient", grad.detach(), back).passed
+    (second,) = torch.autograd.grad(grad, v, x.detach())
+    assert compare("second gradient", second, exact).passed
+    shared = torch.zeros(2, 3, 28, 29)
+    shared[..., :28] = x.detach()
+    out = shared[..., 1:]
+    assert gpu.transform(shared[..., :28], "dct2", (-2, -1), "none", False, out) is out
+    assert compare("into an overlapping tensor", out, exact).passed

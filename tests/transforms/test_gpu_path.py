@@ -1,0 +1,171 @@
+"""Which path a call on a GPU takes and why; nothing here needs one."""
+
+import warnings
+
+import pytest
+import torch
+
+from orthowatt.bench import compiler
+from orthowatt.transforms import gpu, hadamard
+from orthowatt.transforms.gpu import axis, plan, tables
+
+CUDA = torch.device("cuda", 0)
+
+
+def steps(shape, kind="wht", dims=(-2, -1), dtype=torch.float32, channels_last=False):
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    strides = torch.empty(shape, device="meta", memory_format=layout).stride()
+    return plan.steps(shape, strides, dtype, kind, dims, "ortho", False)
+
+
+def kernels(*arguments, **options):
+    return [step.kernel for step in steps(*arguments, **options)]
+
+
+def test_both_axes_go_in_one_kernel_wherever_a_tile_holds_them():
+    for n in (12, 14, 16, 20, 28, 56, 64, 112, 128):
+        for kind in ("dct2",) if n == 14 else ("wht", "dct2", "dst3", "hartley"):
+            for dtype in (torch.float32, torch.bfloat16):
+                assert kernels((2, 3, n, n), kind, dtype=dtype) == ["planes"], (kind, n)
+    for n in (12, 28, 56, 64):
+        for dtype in (torch.float32, torch.bfloat16):
+            assert kernels((2, 3, n, n), channels_last=True, dtype=dtype) == ["maps"]
+    assert kernels((2, 3, 7, 7), "hartley") == ["rows"]  # a small plane is one line
+    assert kernels((2, 3, 7, 7), "dct2", channels_last=True) == ["lanes"]
+
+
+def test_larger_ones_keep_fp32_between_their_passes():
+    for shape in ((2, 3, 224, 224), (2, 3, 256, 256)):
+        first, second = steps(shape, dtype=torch.bfloat16)
+        assert (first.kernel, second.kernel) == ("lanes", "rows")
+        assert (first.source, first.target) == (torch.bfloat16, torch.float32)
+        assert (second.source, second.target) == (torch.float32, torch.bfloat16)
+    assert kernels((2, 64, 112, 112), channels_last=True) == ["lanes", "lanes"]
+
+
+def test_what_no_kernel_covers_is_named():
+    assert "fp64" in steps((3, 28, 28), dtype=torch.float64)
+    assert "dct4 of size 300" in steps((3, 300), "dct4", (-1,))
+    assert "hartley" in steps((3, 224, 224), "hartley")
+    assert "next to each other" in steps((28, 3, 28), "hartley", (-3, -1))
+    assert plan.steps((4, 4), (8, 2), torch.float32, "wht", (-1,), "ortho", False).endswith("gaps")
+
+
+def test_offsets_of_one_plane_stay_within_32_bits():
+    assert kernels((1, 2**20, 56, 56), channels_last=True) == ["lanes", "lanes"]
+    assert kernels((2**22, 1, 56, 56)) == ["planes"]
+
+
+def test_parts_multiply_to_the_whole_matrix():
+    """Sylvester(parts) ⊗ part, and for cosines the fold, are the matrix itself."""
+    import numpy as np
+
+    for n, part in ((112, 32), (224, 64), (56, 16), (96, 32)):
+        found = axis.axis("wht", n, "none", False, part)
+        whole = np.kron(hadamard.matrix(found.parts), found.matrices()[0])
+        assert (whole == hadamard.matrix(n)).all()
+    for kind in ("dct2", "dct3", "dst2", "dst3"):
+        for transpose in (False, True):
+            found = axis.axis(kind, 112, "ortho", transpose, 64)
+            even, odd = found.matrices()
+            whole = axis.dense(kind, 112, "ortho", transpose)
+            x = np.random.default_rng(0).standard_normal(112)
+            if found.way_in == axis.MIRRORED:
+                half, mirror = x[:56], x[:55:-1]
+                y = np.empty(112)
+                y[0::2], y[1::2] = even @ (half + mirror), odd @ (half - mirror)
+            else:
+                a, b = even @ x[0::2], odd @ x[1::2]
+                y = np.concatenate([a + b, (a - b)[::-1]])
+            assert np.allclose(y, whole @ x, atol=1e-13)
+
+
+def test_pieces_sum_to_the_matrix():
+    one = axis.axis("dct2", 56, "ortho", False, 64)
+    exact = torch.tensor(one.matrices()[0])
+    for pieces, limit in ((1, 2**-8), (2, 2**-16), (3, 2**-24)):
+        table = tables.table(one, pieces, False, torch.bfloat16, torch.device("cpu"))
+        error = (table.double().sum(1)[0, :56, :56] - exact).abs()
+        assert float((error / exact.abs()).max()) <= limit
+        assert not table[:, :, 56:].any()
+
+
+def test_the_first_call_without_kernels_says_so_once_with_the_mend(monkeypatch):
+    gpu._unusable.cache_clear()
+    gpu._warn.cache_clear()
+    monkeypatch.setattr(gpu.torch.version, "hip", None)
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+    try:
+        with pytest.warns(UserWarning, match="plain torch here: Triton is not installed; install"):
+            assert not gpu.usable(CUDA)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not gpu.usable(CUDA)
+    finally:
+        gpu._unusable.cache_clear()
+        gpu._warn.cache_clear()
+
+
+def test_a_missing_c_compiler_an_old_gpu_and_other_devices_are_named(monkeypatch):
+    gpu._unusable.cache_clear()
+    monkeypatch.setattr(gpu, "find_spec", lambda name: object())
+    monkeypatch.setattr(gpu, "_compiler", lambda: None)
+    try:
+        assert "C compiler" in gpu.unusable(CUDA)
+        gpu._unusable.cache_clear()
+        monkeypatch.setattr(gpu, "_compiler", lambda: "/usr/bin/gcc")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+        assert "capability 7.5" in gpu.unusable(CUDA)
+        gpu._unusable.cache_clear()
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+        assert gpu.unusable(CUDA) == ""
+        assert "no kernels for mps" in gpu.unusable(torch.device("mps"))
+    finally:
+        gpu._unusable.cache_clear()
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_plain_path(monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("Triton Error [CUDA]: out of resource")
+
+    monkeypatch.setattr(gpu, "_broken", [])
+    monkeypatch.setattr(gpu, "_unusable", lambda device: "")
+    monkeypatch.setattr(gpu, "_run", broken)
+    gpu._warn.cache_clear()
+    x = torch.randn(2, 28, 28, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="cannot be compiled for this GPU"):
+        assert gpu.transform(x, "wht", (-2, -1), "ortho", False) is None
+    assert gpu.transform(x, "wht", (-2, -1), "ortho", False) is None
+    assert gpu.backend(x, "wht", (-2, -1))[0] == "torch"
+    gpu._warn.cache_clear()
+
+
+def test_backend_says_how_many_passes(monkeypatch):
+    monkeypatch.setattr(gpu, "_unusable", lambda device: "")
+    x = torch.empty(2, 3, 56, 56, device="meta")
+    assert gpu.backend(x, "wht", (-2, -1)) == ("gpu", "Triton kernels, one pass")
+    assert "2 passes" in gpu.backend(torch.empty(1, 224, 224, device="meta"), "wht", (-2, -1))[1]
+    assert "dense copy" in gpu.backend(x[..., :28], "dct2", (-1,))[1]
+    assert gpu.backend(x.double(), "wht", (-2, -1))[0] == "torch"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("n", "kind", "channels_last"),
+    [
+        (28, "wht", False),
+        (56, "wht", False),
+        (28, "wht", True),
+        (56, "dct2", False),
+        (7, "dct2", True),
+    ],
+)
+def test_kernels_compile_for_hopper_without_spills(n, kind, channels_last, dtype):
+    pytest.importorskip("triton", reason="Triton is not installed on this system")
+    for step in steps((64, 256, n, n), kind, channels_last=channels_last, dtype=dtype):
+        found = compiler.compiled(step)
+        assert found.spilled_bytes == 0
+        assert found.shared_bytes <= compiler.LARGEST_SHARED
+        assert found.programs >= 1
+        assert found.matrix_instructions + found.warpgroup_instructions > 0
