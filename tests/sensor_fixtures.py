@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from sensor_fakes import Gpu, Powercap
 
 SOURCE = Path(__file__).with_name("fake_nvml.c")

@@ -98,7 +98,9 @@ class Board:
 
     def error(self, now: float, *kinds: str) -> int:
         """The code of an event of these kinds that has happened, 0 if none."""
-        return max((code for at, kind, code in self.events if kind in kinds and at <= now), default=0)
+        return max(
+            (code for at, kind, code in self.events if kind in kinds and at <= now), default=0
+        )
 
     def millijoules(self, now: float) -> int:
         ticked = math.floor((now - self.phase) / self.tick) * self.tick + self.phase

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from sensor_fakes import UUID_A as A
 from sensor_fakes import UUID_B as B
 from sensor_fakes import Gpu, window, within

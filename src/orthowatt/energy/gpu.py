@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .boards import HIGHEST_BOARD_WATTS, board_watts
 from .bounds import CAP_OVER_LIMIT
 from .counter import Facts, Reading
-from .nvml import NOT_SUPPORTED, GpuDevice, Nvml
+from .nvml import NOT_OFFERED, GpuDevice, Nvml
 from .power import PowerSensor, open_power
 from .problem import Problem
 from .sampler import GpuSampler
@@ -184,7 +184,7 @@ def open_gpu(
     if problem is None:
         sampler.count, sampler.metered = (lambda: counter.poll().joules), counter
         return counter, sampler
-    if sensor is not None and problem.code == NOT_SUPPORTED:
+    if sensor is not None and problem.code in NOT_OFFERED:
         integral = GpuIntegral(
             nvml, device, gpu_facts(nvml, device, INTEGRAL_METHOD), sensor, sampler
         )

@@ -114,11 +114,11 @@ class EnergyMeter:
         self._idle_watts.update(idle_watts)
         self.sensors.set_idle(self._idle_watts)
 
-    def idle(self, seconds: float = 10.0) -> Idle:
-        """Measure what the devices draw now, with nothing running, for `seconds`."""
+    def idle(self, seconds: float = 10.0, *, settle: float = 0.0) -> Idle:
+        """Measure what the devices draw with nothing running, for `seconds` after `settle` more."""
         from .idle import measure_idle
 
-        return measure_idle(self, seconds)
+        return measure_idle(self, seconds, settle=settle)
 
     @property
     def traces(self) -> dict[str, Trace]:
@@ -200,6 +200,7 @@ class EnergyMeter:
             "align": self._align,
             "clock": "monotonic",
             "estimate": self._estimate,
+            "journal_problem": self._journal.problem if self._journal else None,
             **describe(self.sensors),
         }
 

@@ -12,8 +12,8 @@ from .clock import CLOCK, Clock
 from .problem import Problem
 from .units import watts_from_milliwatts
 
-#: The code by which NVML says that a board or driver does not offer a call.
-NOT_SUPPORTED = 3
+#: The codes by which NVML says that a board or a driver does not offer a call.
+NOT_OFFERED = (3, 13)
 #: Error code of NVML: (what it means, what mends it). A code that is absent is named by number.
 _MEANINGS = {
     3: (

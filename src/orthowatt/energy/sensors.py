@@ -6,9 +6,7 @@ import dataclasses
 import os
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .clock import CLOCK
 from .counter import Facts, Reading
@@ -18,31 +16,18 @@ from .gpu import GpuCounter, GpuIntegral, open_gpu
 from .keeper import Keeper
 from .nvml import GpuDevice, Nvml
 from .problem import Problem
-from .rapl import POWERCAP_ROOT, Rapl, RaplCounter, open_rapl
+from .rapl import POWERCAP_ROOT, Rapl, open_rapl
+from .reports import SensorReport, describe, reports
 from .sampler import GpuSampler
 from .visible import Visible, visible
+
+__all__ = ["HERTZ", "SensorReport", "Sensors", "describe"]
 
 #: Polls of power and counter a second, unless told otherwise.
 HERTZ = 10.0
 _SLOW_SECONDS = 1.0
 #: A reading at a tick's edge this young serves a second window that opens or closes beside it.
 _SHARED_EDGE_SECONDS = 2e-3
-
-
-@dataclass(frozen=True)
-class SensorReport:
-    """One sensor: readable, or why not and what mends it; `detail` says what it is."""
-
-    name: str
-    scope: str
-    readable: bool
-    reason: str | None
-    mend: str | None
-    detail: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready values."""
-        return dict(vars(self))
 
 
 class Sensors:
@@ -209,81 +194,13 @@ class Sensors:
 
     def reports(self) -> list[SensorReport]:
         """One report for each sensor found and for each kind that is missing."""
-        found = [_gpu_report(gpu) for gpu in self.gpus.values()]
-        found += [_rapl_report(counter) for counter in self.rapl.counters.values()]
-        problems = dict(self.problems)
-        if self.nvml is not None and self.nvml.absent and self.nvml.problem is not None:
-            problems["gpu"] = self.nvml.problem
-        elif self.nvml is not None and not self.nvml.devices() and "gpu" not in problems:
-            problems["gpu"] = Problem("the NVIDIA driver lists no GPU")
-        problems |= self.rapl.skipped
-        for scope, problem in problems.items():
-            text, mend = problem.text, problem.mend
-            found.append(SensorReport(_name(scope), scope, False, text, mend, ""))
-        return found
+        return reports(self)
 
     def close(self) -> None:
         """Stop the background reading and give NVML back."""
         self.keeper.stop()
         if self.nvml is not None:
             self.nvml.close()
-
-
-def describe(sensors: Sensors) -> dict[str, Any]:
-    """Every sensor with its tick, read cost and power cap, and the sampler; JSON-ready."""
-    told: dict[str, dict[str, Any]] = {}
-    for scope, counter in {**sensors.gpus, **sensors.rapl.counters}.items():
-        facts = counter.facts
-        told[scope] = {
-            "method": facts.method,
-            "power_cap_watts": facts.cap_watts,
-            "power_cap_assumed": facts.cap_assumed,
-            "power_cap_from": facts.cap_from,
-            "power_limit_watts": counter.limit_watts,
-            "idle_watts": facts.idle_watts,
-            "lag_seconds": counter.lag_seconds,
-        }
-    for scope, gpu in sensors.gpus.items():
-        told[scope] |= {"tick_seconds": gpu.tick_seconds, "read_seconds": gpu.read_seconds}
-        power = sensors.samplers[scope].power if scope in sensors.samplers else None
-        told[scope] |= {
-            "power_source": power.source if power else None,
-            "power_window_seconds": power.window_seconds if power else None,
-        }
-    keeper = sensors.keeper
-    share = keeper.cpu_seconds / keeper.ran_seconds if keeper.ran_seconds else None
-    return {
-        "sampler": {"hertz": sensors.hertz, "cpu_share": share},
-        "sensors": [r.to_dict() | told.get(r.scope, {}) for r in sensors.reports()],
-    }
-
-
-_KINDS = {"gpu": "GPU", "cpu-package": "CPU package", "cpu-core": "CPU core", "dram": "DRAM"}
-
-
-def _name(scope: str) -> str:
-    """A sensor's short name for people."""
-    kind, _, label = scope.partition(":")
-    return f"{_KINDS.get(kind, kind)} {label if kind != 'gpu' else ''}".strip()
-
-
-def _limit(watts: float | None) -> str:
-    return "no limit told" if watts is None else f"limit {watts:.0f} W"
-
-
-def _gpu_report(gpu: GpuCounter | GpuIntegral) -> SensorReport:
-    tick = "tick not timed" if gpu.tick_seconds is None else f"tick {gpu.tick_seconds * 1e3:.0f} ms"
-    how = f"NVML energy counter, {_limit(gpu.limit_watts)}, {tick}"
-    if isinstance(gpu, GpuIntegral):
-        how = f"no energy counter: NVML power integrated, {_limit(gpu.limit_watts)}"
-    detail = f"{gpu.device.name or 'GPU'}, {how}"
-    return SensorReport(f"GPU {gpu.device.index}", gpu.facts.scope, True, None, None, detail)
-
-
-def _rapl_report(counter: RaplCounter) -> SensorReport:
-    wraps = f"wraps at {counter.unwrapper.range_joules:.0f} J"
-    detail = f"RAPL {counter.path.name}, {_limit(counter.limit_watts)}, {wraps}"
-    return SensorReport(_name(counter.facts.scope), counter.facts.scope, True, None, None, detail)
 
 
 def _holds_context(counter: GpuCounter | GpuIntegral) -> bool:
