@@ -54,7 +54,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
         (["run"], "name a recipe or file first"),
         (["run", "dmo", "--out", "x"], "no recipe is named 'dmo'; did you mean 'demo'?"),
         (["run", "demo"], "--out is missing"),
-        (["study", "papr", "--out", "x"], "no study is named 'papr'; did you mean 'paper'?"),
+        (["study", "papr", "--out", "x"], "no study is named 'papr'; did you mean 'paper'"),
         (["measure"], "no command was given"),
     ],
 )
@@ -106,6 +106,26 @@ def test_debug_shows_where(tmp_path):
 
     with pytest.raises(DataError):
         main(["status", str(tmp_path), "--debug"])
+
+
+def test_a_runs_recipe_is_a_study_of_one_row(capsys, tmp_path):
+    argv = ["study", "fast", "--out", str(tmp_path / "s"), "--set", "device=cpu", "epochs=1"]
+    assert main([*argv, "--seeds", "2", "--plan", "--json"]) == 0
+    states = json.loads(capsys.readouterr().out)
+    assert [(state["variant"], state["seed"]) for state in states] == [("fast", 0), ("fast", 1)]
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    from orthowatt.train import loop
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train_run", stopped)
+    out = str(tmp_path / "my run")
+    assert main(["run", "demo", "--out", out, "--seed", "3"]) == 130
+    said = capsys.readouterr().err
+    assert f"to go on: orthowatt run demo --out '{out}' --seed 3" in said
 
 
 def test_list_and_plan_as_json(capsys):

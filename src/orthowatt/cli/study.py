@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ..config import StudyConfig
+from ..config import StudyConfig, Variant
 from ..errors import DataError, InputError, closest
 from .common import Common, parse, print_json, progress_console, result_console
 from .progress import StudyProgress
@@ -69,16 +69,23 @@ def run(argv: Sequence[str]) -> int:
 
 
 def load(name: str, seeds: int | None) -> StudyConfig:
-    """A bundled study by name, or a TOML file."""
+    """A bundled study by name, a run's recipe as a study of one row, or a TOML file."""
+    from ..recipes.run import RECIPES
     from ..recipes.study import STUDIES
 
     if seeds is not None and seeds < 1:
         raise InputError(f"--seeds is {seeds}, but must be at least 1")
     if name in STUDIES:
         return STUDIES[name]() if seeds is None else STUDIES[name](seeds=seeds)
+    if name in RECIPES:  # a study of one row
+        return StudyConfig(
+            name, RECIPES[name](), (Variant(name),), tuple(range(seeds or 1)), baseline=name
+        )
     path = Path(name)
     if path.suffix != ".toml":
-        raise InputError(f"no study is named {name!r}; {closest(name, STUDIES)} (or a .toml file)")
+        raise InputError(
+            f"no study is named {name!r}; {closest(name, {**STUDIES, **RECIPES})} (or a .toml file)"
+        )
     try:
         study = StudyConfig.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

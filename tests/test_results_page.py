@@ -1,0 +1,87 @@
+"""The page of results says what the records say, and "not run" where there are none."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from orthowatt.config import RunConfig, StudyConfig, Variant
+from orthowatt.record import RunRecord
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location(
+        "results_page", ROOT / "benchmarks" / "results_page.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def write(folder, name, accuracies, joules):
+    config = RunConfig(weights="w.pth")
+    study = StudyConfig(name, config, (Variant(name),), tuple(range(len(accuracies))), name)
+    (folder / name).mkdir(parents=True)
+    (folder / name / "study.json").write_text(json.dumps(study.to_dict()))
+    for seed, accuracy in enumerate(accuracies):
+        energy = {"joules": joules, "bound_joules": 50.0 if joules else None, "reason": "no sensor"}
+        RunRecord(
+            config.replace(seed=seed), variant=name, data={"test": 10_000},
+            metrics={"test_accuracy": accuracy, "epochs_done": 5},
+            hardware={"cpu": "a CPU", "gpus": [{"name": "a GPU"}]}, settings={"device": "cuda:0"},
+            energy={"run": {"energy": energy}},
+        ).save(folder / name / "runs" / str(seed))  # fmt: skip
+
+
+def line(page, start):
+    (found,) = [row for row in page.splitlines() if row.startswith(f"| {start}")]
+    return found
+
+
+def test_without_records_nothing_was_run(script, tmp_path):
+    page = script.page(tmp_path)
+    for claim in script.CLAIMS:
+        assert line(page, claim.text).count("not run") == 1
+    # and the grids, the training loop, and the sentence that says so
+    assert page.count("not run") == len(script.CLAIMS) + len(script.GRIDS) + 2
+    assert "%," not in page
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "joules", "verdict"),
+    [
+        ([0.80, 0.82], 38_000.0, "reached"),
+        ([0.80, 0.78], 38_000.0, "not reached"),
+        ([0.80, 0.82], 40_000.0, "not reached (energy)"),
+        ([0.80, 0.82], None, "accuracy reached; energy not measured"),
+    ],
+)
+def test_a_goal_is_judged_by_accuracy_and_energy(script, tmp_path, accuracies, joules, verdict):
+    write(tmp_path, "fast", accuracies, joules)
+    (tmp_path / "weights.txt").write_text("a product-quantised ResNet-50 (72.18 % top-1)\n")
+    row = line(script.page(tmp_path), "ResNet-50 with WHT at both positions")
+    assert [cell.strip() for cell in row.split("|")][3] == verdict
+    assert "a product-quantised ResNet-50 (72.18 % top-1)" in row
+    assert "a GPU" in row
+    assert ("38.00 ± 0.05 kJ a run" in row) == (joules == 38_000.0)
+    assert "spread over 2 seeds" in row
+
+
+def test_collecting_leaves_weights_behind(script, tmp_path):
+    write(tmp_path / "from", "fast", [0.5], 1.0)
+    (tmp_path / "from" / "fast" / "runs" / "0" / "model.safetensors").write_bytes(b"0" * 100)
+    script.collect(tmp_path / "from", tmp_path / "to")
+    names = {path.name for path in (tmp_path / "to").rglob("*") if path.is_file()}
+    assert names == {"study.json", "record.json", "epochs.jsonl"}
+    assert script.page(tmp_path / "from") == script.page(tmp_path / "to")
+
+
+def test_the_page_in_the_repository_is_the_one_that_the_records_make(script):
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(script.RESULTS)
