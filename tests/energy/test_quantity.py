@@ -180,3 +180,20 @@ def test_ratio_refuses_different_devices_unless_told():
     assert told.high == pytest.approx(1.1 * 1.05 / 0.95)
     gone = ratio(a, Energy.unknown("lost", "gpu:A"))
     assert (gone.value, gone.reason) == (None, "lost")
+
+
+def test_between_two_methods_the_sensors_do_not_cancel():
+    counter = Energy(
+        100.0,
+        "measured",
+        scope="gpu:A",
+        method="nvml-energy-counter",
+        bound_joules=1.0,
+        sensor_relative=0.05,
+    )
+    integral = counter.replace(method="nvml-power-integral")
+    near, wide = counter / counter, counter / integral
+    assert wide.low < near.low < near.high < wide.high
+    assert (near.value, wide.value) == (1.0, 1.0)
+    with pytest.raises(InputError, match="are not compared"):
+        _ = counter / counter.replace(scope="gpu:B")

@@ -1,11 +1,14 @@
 """Windows within windows in virtual time: additive, overlapping, cancelled, forgotten."""
 
 import itertools
+import pickle
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import Board, Power, VirtualClock, metered, truth
+
+from orthowatt.energy import EnergyMeter
 
 A, B = "GPU-1", "GPU-2"
 POWER = Power([(0.7, 620.0), (0.3, 90.0)])
@@ -146,3 +149,48 @@ def test_devices_of_windows_that_followed_each_other_are_merged():
     assert 300 < stats.mean_watts < 400
     assert stats.temperature_start_celsius is None  # this driver does not tell it
     assert stats.to_dict()["foreign_processes"] is None
+
+
+def test_a_window_between_two_polls_has_the_values_in_force():
+    clock = VirtualClock()
+    board = Board(A, Power([(1.0, 300.0)]))
+    with metered(clock, board, align=False) as meter, meter.window("run") as run:
+        clock.sleep(2.03)
+        with run.window("step") as step:
+            clock.sleep(0.02)
+    stats = step.devices[f"gpu:{A}"]
+    assert stats.polls == 0
+    assert stats.mean_watts == pytest.approx(300, rel=1e-3)
+    assert stats.coverage > 0.9
+
+
+def test_a_meter_handed_to_a_spawned_worker_is_a_new_one(tmp_path):
+    meter = EnergyMeter("cpu", align=False, sample=50, powercap_root=tmp_path)
+    with meter.window("run"):
+        copy = pickle.loads(pickle.dumps(meter))
+    with copy, copy.window("worker") as window:
+        assert copy.provenance()["sampler"]["hertz"] == 50
+    assert window.energy.scope == "cpu-package"
+    assert (list(meter.sums), list(copy.sums)) == (["run"], ["worker"])
+    meter.close()
+
+
+def test_a_signal_handler_may_close_a_window_while_it_is_being_read():
+    """The handler runs in the middle of a driver call of the thread that holds the lock."""
+    clock = VirtualClock()
+    board = Board(A, POWER)
+    with metered(clock, board) as meter:
+        run = meter.window("run").open()
+        ask, calls = board.millijoules, []
+
+        def interrupted(now):
+            calls.append(now)
+            if len(calls) == 3:
+                run.close()
+            return ask(now)
+
+        board.millijoules = interrupted
+        clock.sleep(1.0)
+        with meter.window("other"):
+            clock.sleep(1.0)
+    assert run.energy.joules > 0

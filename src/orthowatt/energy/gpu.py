@@ -72,7 +72,8 @@ class GpuCounter(_Board):
     read_seconds: float | None = None
     breaks: int = 0
     last_joules: float | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    # reentrant: a signal handler may close a window while this thread reads
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def lag_seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +47,9 @@ class Keeper:
         self.jobs: list[Job] = []
         self.cpu_seconds = 0.0
         self.ran_seconds = 0.0
-        self._lock = threading.Lock()
+        # reentrant: the garbage collector or a signal may call in from within
+        self._lock = threading.RLock()
+        self._process = os.getpid()
         self._end: Callable[[], None] | None = None
         self._holders = 0
         self._released = 0.0
@@ -80,6 +83,8 @@ class Keeper:
 
     def stop(self) -> None:
         """End at the next waking, for good."""
+        if os.getpid() != self._process:
+            return  # a forked child has no such thread, but perhaps its lock, held for ever
         with self._lock:
             self._stopped = True
             if self._end is not None:

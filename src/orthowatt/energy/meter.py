@@ -72,7 +72,7 @@ class EnergyMeter:
         self._idle_watts: dict[str, float] = {}
         self._journal: Journal | None = None
         self._powercap_root = powercap_root
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
         self._open: dict[int, Window] = {}
         self._sums: dict[str, Measured] = {}
@@ -157,7 +157,7 @@ class EnergyMeter:
         if self._closed:
             raise InputError("the meter is closed; make a new EnergyMeter")
         if self._sensors.process != os.getpid():
-            self._lock = threading.Lock()  # the parent's may have been held during the fork
+            self._lock = threading.RLock()  # the parent's may have been held during the fork
             self._open, self._sums = {}, {}
             self._journal = None  # the file is the parent's
             self._sensors = self._open_sensors()
@@ -216,11 +216,21 @@ class EnergyMeter:
         if self._sensors.process == os.getpid():
             self._sensors.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a spawned worker gets is a meter of its own with these settings."""
+        return _remade, (
+            self.scope, self._align, self._hertz, self._estimate, os.fspath(self._powercap_root),
+        )  # fmt: skip
+
     def __enter__(self) -> EnergyMeter:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _remade(scope: Scope, align: bool, hertz: float, estimate: Any, root: str) -> EnergyMeter:
+    return EnergyMeter(scope, align=align, sample=hertz, estimate=estimate, powercap_root=root)
 
 
 def _hertz(sample: bool | float) -> float:

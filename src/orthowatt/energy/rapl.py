@@ -92,7 +92,7 @@ class RaplCounter:
     facts: Facts
     unwrapper: Unwrapper
     limit_watts: float | None
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def lag_seconds(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,6 +49,7 @@ class Sensors:
         hertz: float = HERTZ,
     ) -> None:
         self.process = os.getpid()
+        self._lock = threading.RLock()
         self.nvml = (Nvml() if nvml is None else nvml) if gpu else None
         self.clock = CLOCK if self.nvml is None else self.nvml.clock
         self.rapl = open_rapl(Path(powercap_root)) if cpu else Rapl()
@@ -129,7 +131,8 @@ class Sensors:
         if self.nvml is None:
             return []
         if running_torch() is not None:
-            return [self._scope_of(gpu) for gpu in used_gpus()]
+            with self._lock:  # the journal's thread asks as well
+                return [self._scope_of(gpu) for gpu in used_gpus()]
         return [scope for scope, gpu in self.gpus.items() if ask_driver and _holds_context(gpu)]
 
     def _scope_of(self, gpu: UsedGpu) -> str:
