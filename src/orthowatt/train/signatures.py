@@ -109,7 +109,11 @@ learning_rate swings less')
         f"validation accuracy between {min(scores):.1%} and {max(scores):.1%} in the last "
         f"{len(scores)} epochs"
     )
-    remedy = f"{_REGULARISE}; a lower learning_rate swings less"
+    if scores == sorted(scores):
+        text += ", rising throughout: it had not finished learning"
+        remedy = f"more epochs; else {_REGULARISE}"
+    else:
+        remedy = f"{_REGULARISE}; a lower learning_rate swings less"
     return Signature("swinging", text.replace("%", " %"), remedy)
 
 
