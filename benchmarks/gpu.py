@@ -1,6 +1,6 @@
 """Everything that is measured of the transforms on a GPU, most valuable first, within N minutes.
 
-    python benchmarks/gpu.py --minutes 9 --out benchmarks/results
+    PYTHONPATH=src python benchmarks/gpu.py --minutes 9 --out benchmarks/results
 
 Values against fp64, gradients, opcheck and compile come first, then the maps of ResNet-50 beside a
 copy of the same bytes, the training step, and the rest of the table. The result file is written
@@ -57,7 +57,8 @@ class Run:
         name = "rehearsal" if rehearse else torch.cuda.get_device_name(device)
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self.path = folder / f"{slug}-kernels.json"
-        self.result: dict[str, Any] = machine.describe(device)
+        command = " ".join(["python", "benchmarks/gpu.py", *sys.argv[1:]])
+        self.result: dict[str, Any] = {**machine.describe(device), "command": command}
 
     def section(self, name: str, work: Callable[[], list[dict[str, Any]]]) -> None:
         """Run one section and write what there is; an error is kept beside what came before."""
@@ -97,7 +98,9 @@ class Run:
         order = cases.GPU_ORDER[begin:end]
         entries = cases.gpu_cases((torch.bfloat16, torch.float32), batch, order, lines=begin > 0)
         if self.rehearse:
-            entries = [entry for entry in entries if max(entry[2].shape[-2:]) <= 28]
+            entries = [
+                (name, None, case) for name, _, case in entries if max(case.shape[-2:]) <= 28
+            ]
         found = kernels.run(
             cases=entries,
             device=self.device,

@@ -171,3 +171,32 @@ def test_the_operator_runs_the_kernels_with_gradients(interpreted, monkeypatch):
     out = shared[..., 1:]
     assert gpu.transform(shared[..., :28], "dct2", (-2, -1), "none", False, out) is out
     assert compare("into an overlapping tensor", out, exact).passed
+
+
+def padded(x, full):
+    rows, cols = x.shape[-2:]
+    return torch.nn.functional.pad(x.detach().double(), (0, full - cols, 0, full - rows))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("pad", ["keep", "crop"])
+def test_padding_and_cropping_cost_no_pass_of_their_own(
+    interpreted, monkeypatch, pad, channels_last
+):
+    monkeypatch.setattr(gpu, "unusable", lambda device: "")
+    monkeypatch.setattr(ops, "compute", None)  # nothing falls back
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for shape, full in (((2, 9, 14, 14), 16), ((2, 9, 7, 7), 8), ((3, 2, 27, 26), 28)):
+        x = random(shape, torch.float32, channels_last).requires_grad_()
+        result = (full, full) if pad == "keep" else shape[-2:]
+        y = ops._Resized.apply(x, "wht", (-2, -1), "ortho", False, (full, full), result)
+        exact = reference.transform(padded(x, full), "wht", (-2, -1), "ortho", False)
+        exact = exact[..., : result[0], : result[1]]
+        assert compare("values", y.detach(), exact).passed
+        assert y.is_contiguous(memory_format=layout)
+        v = random(tuple(y.shape), torch.float32, channels_last).requires_grad_()
+        (grad,) = torch.autograd.grad(y, x, v, create_graph=True)
+        back = reference.transform(padded(v, full), "wht", (-2, -1), "ortho", False)
+        assert compare("gradient", grad.detach(), back[..., : shape[-2], : shape[-1]]).passed
+        (second,) = torch.autograd.grad(grad, v, x.detach())
+        assert compare("second gradient", second, exact).passed

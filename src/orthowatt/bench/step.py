@@ -65,7 +65,7 @@ def run(
             high=timing.high * 1e3,
             rounds=timing.rounds,
             more=timing.seconds / found["none"].seconds - 1,
-            bar=BAR if VARIANTS[name] == "crop" else None,
+            bar=BAR if VARIANTS[name] == "crop" and device.type == "cuda" else None,
             macs=macs[name],
             added_macs=macs[name] - macs["none"],
             batch=batch,

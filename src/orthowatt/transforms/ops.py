@@ -49,6 +49,49 @@ def apply_out(
     return out.copy_(torch.ops.orthowatt.transform(x, kind, dims, norm, False))
 
 
+def apply_resized(
+    x: torch.Tensor,
+    kind: str,
+    dims: tuple[int, ...],
+    norm: str,
+    full: tuple[int, ...],
+    result: tuple[int, ...],
+) -> torch.Tensor:
+    """The operator on x zero-padded along `dims` to `full`, its result cropped to `result`.
+
+    One pass over a CUDA tensor where a kernel holds the tile, else pad, operator and crop.
+    """
+    if x.device.type == "cuda" and is_plain(x):
+        if x.requires_grad and torch.is_grad_enabled():
+            return _Resized.apply(x, kind, dims, norm, False, full, result)  # type: ignore[return-value]
+        return _resized(x, kind, dims, norm, False, full, result)
+    return _crop(apply(_pad(x, dims, full), kind, dims, norm), dims, result)
+
+
+def _resized(
+    x: torch.Tensor, kind: str, dims: tuple[int, ...], norm: str, transpose: bool,
+    full: tuple[int, ...], result: tuple[int, ...],
+) -> torch.Tensor:  # fmt: skip
+    y = gpu.resized(x, kind, dims, norm, transpose, full, result)
+    if y is None:
+        y = _crop(compute(_pad(x, dims, full), kind, dims, norm, transpose), dims, result)
+    return y
+
+
+def _pad(x: torch.Tensor, dims: tuple[int, ...], full: tuple[int, ...]) -> torch.Tensor:
+    widths = [0] * (2 * max(-dim for dim in dims))
+    for dim, n in zip(dims, full, strict=True):
+        widths[2 * (-dim - 1) + 1] = n - x.shape[dim]
+    return torch.nn.functional.pad(x, widths) if any(widths) else x
+
+
+def _crop(x: torch.Tensor, dims: tuple[int, ...], result: tuple[int, ...]) -> torch.Tensor:
+    for dim, n in zip(dims, result, strict=True):
+        if x.shape[dim] != n:
+            x = x.narrow(dim, 0, n)
+    return x
+
+
 def is_plain(x: torch.Tensor) -> bool:
     """Nobody but autograd has to be told of a call on x: no compiler, vmap or dispatch mode."""
     return (
@@ -82,6 +125,24 @@ class _Transform(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
         kind, dims, norm, transpose = ctx.request
         return apply(grad, kind, dims, norm, not transpose), None, None, None, None
+
+
+class _Resized(torch.autograd.Function):
+    """Pad, transform, crop: its transpose pads what was cropped and crops what was padded."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, *request: Any) -> torch.Tensor:
+        kind, dims, norm, transpose, full, _ = request
+        ctx.request = (kind, dims, norm, not transpose, full, tuple(x.shape[dim] for dim in dims))
+        return _resized(x, *request)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
+        if is_plain(grad):
+            return _Resized.apply(grad, *ctx.request), *[None] * 6  # type: ignore[return-value]
+        kind, dims, norm, transpose, full, result = ctx.request
+        y = apply(_pad(grad, dims, full), kind, dims, norm, transpose)
+        return _crop(y, dims, result), *[None] * 6
 
 
 def compute(

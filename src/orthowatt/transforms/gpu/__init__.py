@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from os import environ
@@ -40,16 +41,50 @@ def transform(
     source = x if dense else torch.empty_like(x).copy_(x)
     into = out is not None and out.stride() == source.stride() and not _overlap(source, out)
     result = out if into and out is not None else torch.empty_like(source)
+    if not _ran(x.device, _run, request, source, result):
+        return None
+    return result if out is None or result is out else out.copy_(result)
+
+
+def resized(
+    x: torch.Tensor,
+    kind: str,
+    dims: tuple[int, ...],
+    norm: str,
+    transpose: bool,
+    full: tuple[int, ...],
+    result: tuple[int, ...],
+) -> torch.Tensor | None:
+    """The transform of x zero-padded along `dims` to `full` and cropped to `result`, in one pass;
+    None where it takes more. The result's axes lie in memory as x's do."""
+    if not x.numel():
+        return None
+    layout = (tuple(x.shape), x.stride(), x.dtype)
+    request = (kind, dims, norm, transpose, full, result)
+    step = plan.resized(*layout, *request)
+    if step is None or not usable(x.device):
+        return None
+    shape = list(x.shape)
+    for dim, n in zip(dims, result, strict=True):
+        shape[dim] = n
+    order = plan.memory_order(x.shape, x.stride()) or []
+    inverse = [order.index(axis) for axis in range(len(order))]
+    y = x.new_empty([shape[axis] for axis in order]).permute(inverse)
+    return y if _ran(x.device, _run_resized, layout, request, x, y) else None
+
+
+def _ran(device: torch.device, work: Callable[..., None], *arguments: Any) -> bool:
+    """Run it on a device; False, and a warning, where its kernel cannot be compiled."""
     try:
-        with torch.cuda.device_of(x):
-            _run(request, source, result)
+        with torch.cuda.device(device if device.type == "cuda" else -1):
+            work(*arguments)
     except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
         if isinstance(error, torch.OutOfMemoryError) or not _of_the_compiler(error):
             raise
         _broken.append(f"a kernel cannot be compiled for this GPU ({_first_line(error)})")
         _warn(_broken[-1])
-        return None
-    return result if out is None or result is out else out.copy_(result)
+        return False
+    return True
 
 
 def backend(x: torch.Tensor, kind: str, dims: tuple[int, ...]) -> tuple[str, str]:
@@ -140,6 +175,22 @@ def _launches(
     steps = plan.steps(shape, strides, dtype, *request)
     assert not isinstance(steps, str), "the caller has asked"
     return [launch.Launch(step, device) for step in steps]
+
+
+def _run_resized(layout: Any, request: Any, x: torch.Tensor, y: torch.Tensor) -> None:
+    _resized(*layout, x.device, *request)(x, y)
+
+
+@lru_cache(maxsize=1024)
+def _resized(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: torch.device,
+    *request: Any,
+) -> Any:  # fmt: skip
+    from . import launch
+
+    step = plan.resized(shape, strides, dtype, *request)
+    assert step is not None, "the caller has asked"
+    return launch.Launch(step, device)
 
 
 def _dense(x: torch.Tensor) -> bool:

@@ -74,6 +74,36 @@ def steps(
     return tuple(request.step(*one, k == 0, k == last) for k, one in enumerate(made))
 
 
+@lru_cache(maxsize=1024)
+def resized(
+    shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, kind: str,
+    dims: tuple[int, ...], norm: str, transpose: bool, full: tuple[int, ...],
+    result: tuple[int, ...],
+) -> Step | None:  # fmt: skip
+    """One launch that pads `dims` with zeros to `full`, transforms and crops to `result`.
+
+    None where it takes more than one, or the tensor has gaps.
+    """
+    found = runs(shape, strides, dims)
+    if found is None or len(found) > 1 or dtype == torch.float64 or kind == "hartley":
+        return None
+    ((outer, run, inner),) = found
+    request = Request(kind, norm, transpose, dtype)
+    sizes = {dim: (n, shape[dim], out) for dim, n, out in zip(dims, full, result, strict=True)}
+    axes = [one for dim in run if (one := request.resized_axis(*sizes[dim])) is not None]
+    if len(axes) < len(run) or prod(full) * inner >= OFFSETS:
+        return None
+    if len(axes) == 1:
+        return request.step((axes[0],), outer, inner, True, True)
+    rows, cols = axes
+    if prod(full) <= SMALL_PLANE:
+        return request.step((SmallPlane(rows, cols),), outer, inner, True, True)
+    lanes = 1 if inner == 1 else 16 // dtype.itemsize
+    if tuning.entries(rows, cols) * lanes > tuning.LARGEST_TILE // 2:
+        return None
+    return request.step((rows, cols), outer, inner, True, True)
+
+
 Piece = tuple[Axes, int, int]  # the axes of one launch, and what lies outside and inside of them
 
 
@@ -135,6 +165,10 @@ class Request:
 
     def _axis(self, n: int, part: int) -> Axis | None:
         return axis(self.kind, n, self.norm, self.transpose, part)
+
+    def resized_axis(self, n: int, inside: int, outside: int) -> Axis | None:
+        """A whole axis of which fewer entries exist before or after."""
+        return axis(self.kind, n, self.norm, self.transpose, LARGEST_PART, inside, outside)
 
     def step(self, axes: Axes, outer: int, inner: int, first: bool, last: bool) -> Step:
         """One launch; between two of them everything is fp32."""
