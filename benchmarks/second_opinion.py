@@ -1,7 +1,8 @@
 """orthowatt's meter and Zeus side by side on one stand-in driver, whose true energy is known.
 
 Needs the packages zeus and nvidia-ml-py, a C compiler and nothing else; no GPU:
-    PYTHONPATH=src python benchmarks/second_opinion.py --out benchmarks/results/stand-in-nvml-zeus.json
+    PYTHONPATH=src python benchmarks/second_opinion.py --out FILE
+Kept in benchmarks/results/stand-in-nvml-zeus.json.
 """
 
 from __future__ import annotations

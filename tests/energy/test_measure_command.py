@@ -9,11 +9,11 @@ import sys
 import threading
 
 import pytest
-from sensor_fakes import Gpu
 
 from orthowatt.energy import EnergyMeter, measure, measure_command
 from orthowatt.energy.measure import append_csv, format_measurement
 from orthowatt.errors import InputError, InputTypeError
+from sensor_fakes import Gpu
 
 
 @pytest.fixture
@@ -203,3 +203,42 @@ def test_signals_are_not_blocked_in_the_program_nor_afterwards(meter):
     show = "import signal, sys; sys.exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
     assert measure_command([sys.executable, "-c", show], meter=meter).returncode == len(before)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_idle_before_and_after_gives_a_net_energy_in_every_output(on_gpus, tmp_path):
+    code = """
+        from orthowatt.energy import measure_command
+        from orthowatt.energy.measure import append_csv, format_measurement
+        result = measure_command(["sleep", "0.3"], idle_seconds=1.0)
+        append_csv(os.environ["CSV"], result)
+        out = result.to_dict() | {"text": format_measurement(result)}
+    """
+    table = tmp_path / "m.csv"
+    out, _ = on_gpus(code, Gpu(trace=((1.0, 70.0),)), env={"CSV": str(table)})
+    assert [idle["watts"] for idle in out["idle"]] == pytest.approx([70, 70], rel=0.02)
+    assert {idle["state"] for idle in out["idle"]} == {"driver-idle"}
+    # nothing is left of a program that draws what idling does
+    net = out["net"]
+    assert net["joules"] is None or net["joules"] <= net["bound_joules"]
+    assert "net" in net["flags"]
+    assert "net         " in out["text"]
+    assert "net_joules" in table.read_text().splitlines()[0]
+
+
+def test_an_estimate_is_labelled_in_text_json_and_csv(on_gpus, tmp_path):
+    code = """
+        from orthowatt.energy import measure_command
+        from orthowatt.energy.measure import append_csv, format_measurement
+        result = measure_command(["true"], estimate="power-limit")
+        append_csv(os.environ["CSV"], result)
+        out = result.to_dict() | {"text": format_measurement(result)}
+    """
+    table = tmp_path / "m.csv"
+    board = Gpu(limit=600.0, events=("0 error 3", "0 power 3"))
+    out, _ = on_gpus(code, board, env={"CSV": str(table)})
+    assert out["energy"]["status"] == "estimated"
+    assert out["text"].startswith("energy      at most ")
+    assert "(estimated)" in out["text"]
+    assert "1.1 × the power limit" in out["text"]
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    assert (row["status"], row["method"]) == ("estimated", "power-limit")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -21,6 +21,13 @@ class Options(Common):
     """Options of `measure`; the command follows after `--`."""
 
     csv: Annotated[Path | None, tyro.conf.arg(help="append one line to this CSV file")] = None
+    idle: Annotated[
+        float, tyro.conf.arg(help="measure the idle power so many seconds before and after")
+    ] = 0.0
+    estimate: Annotated[
+        Literal["power-limit"] | None,
+        tyro.conf.arg(help="an upper bound, labelled so, where nothing can be measured"),
+    ] = None
 
 
 def run(argv: Sequence[str]) -> int:
@@ -41,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         )
     from ..energy.measure import append_csv, format_measurement, measure_command
 
-    result = measure_command(command)
+    result = measure_command(command, estimate=options.estimate, idle_seconds=options.idle)
     if options.csv:
         append_csv(options.csv, result)
     if options.json:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError, InputTypeError
 from .child import Child
 from .decorator import measure
+from .idle import Idle, measure_idle, net
 from .meter import EnergyMeter
 from .quantity import FLAGS, Energy
 from .window import Measured
@@ -34,6 +35,12 @@ class CommandResult:
     signal: int | None
     measured: Measured
     started: str
+    idles: tuple[Idle, ...] = ()
+
+    @property
+    def net(self) -> Energy | None:
+        """The energy less the idle power before and after; None where no idle was asked for."""
+        return net(self.energy, self.idles) if self.idles else None
 
     @property
     def energy(self) -> Energy:
@@ -53,6 +60,8 @@ class CommandResult:
             "returncode": self.returncode,
             "signal": self.signal,
             **self.measured.to_dict(),
+            "idle": [idle.to_dict() for idle in self.idles],
+            "net": None if self.net is None else self.net.to_dict(),
         }
 
 
@@ -62,32 +71,49 @@ def measure_command(
     cwd: str | Path | None = None,
     env: Mapping[str, str] | None = None,
     meter: EnergyMeter | None = None,
+    estimate: Literal["power-limit"] | None = None,
+    idle_seconds: float = 0.0,
 ) -> CommandResult:
     """Run a program to its end inside a window; standard input and output stay its own.
 
     The device counters run on for whatever else uses the device, so nothing else should. Signals
-    sent to this process meanwhile reach the program. Raises `InputError` when the program cannot
-    be started.
+    sent to this process meanwhile reach the program. Without a `meter` of yours, `estimate` is
+    `EnergyMeter`'s; `idle_seconds` measures the idle power for so long before and after. Raises
+    `InputError` when the program cannot be started.
 
     >>> result = measure_command(["sh", "-c", "exit 3"])
     >>> result.returncode, result.seconds > 0
     (3, True)
     """
+    words = _words(argv)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    idles = [_idle(meter, idle_seconds)] if idle_seconds else []
+    # before the meter: its threads must not take the signals that are meant for the program
+    with contextlib.ExitStack() as stack:
+        child = stack.enter_context(Child())
+        used = meter or stack.enter_context(EnergyMeter(scope="visible", estimate=estimate))
+        window = stack.enter_context(used.window("command"))
+        code = child.run(words, cwd, env)
+    idles += [_idle(meter, idle_seconds)] if idle_seconds else []
+    ended_by = -code if code < 0 else None
+    returncode = 128 + ended_by if ended_by else code
+    return CommandResult(tuple(words), returncode, ended_by, window.measured, started, tuple(idles))
+
+
+def _words(argv: Sequence[str]) -> list[str]:
     if isinstance(argv, str) or not all(isinstance(word, str | os.PathLike) for word in argv):
         raise InputTypeError(f"the command is {argv!r}, but must be a list of words")
     words = [os.fspath(word) for word in argv]
     if not words:
         raise InputError("no command was given; write it after --, as in: -- python train.py")
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    # before the meter: its threads must not take the signals that are meant for the program
-    with contextlib.ExitStack() as stack:
-        child = stack.enter_context(Child())
-        used = meter or stack.enter_context(EnergyMeter(scope="visible"))
-        window = stack.enter_context(used.window("command"))
-        code = child.run(words, cwd, env)
-    ended_by = -code if code < 0 else None
-    returncode = 128 + ended_by if ended_by else code
-    return CommandResult(tuple(words), returncode, ended_by, window.measured, started)
+    return words
+
+
+def _idle(meter: EnergyMeter | None, seconds: float) -> Idle:
+    if meter is not None:
+        return measure_idle(meter, seconds)
+    with EnergyMeter(scope="visible") as own:
+        return measure_idle(own, seconds)
 
 
 def format_measurement(result: CommandResult) -> str:
@@ -98,9 +124,14 @@ def format_measurement(result: CommandResult) -> str:
         sensor = energy.sensor_relative
         accuracy = f", sensor ±{sensor:.0%}" if sensor is not None else ""
         lines[0] += f"  ({energy.scope}{accuracy})"
+    if energy.status == "estimated":
+        lines.append(f"            {energy.reason}")
     lines.append(f"time        {result.seconds:.3f} s")
     if energy.mean_watts is not None:
         lines.append(f"mean power  {energy.mean_watts:.1f} W")
+    if result.net is not None:
+        watts = " W, ".join("?" if i.watts is None else f"{i.watts:.1f}" for i in result.idles)
+        lines.append(f"net         {result.net}  (idle before and after: {watts} W)")
     for scope, part in result.measured.energies.items():
         if scope != energy.scope:
             lines.append(f"  {scope}: {part}")
@@ -123,6 +154,7 @@ def append_csv(path: str | Path, result: CommandResult) -> None:
         "sensor_relative": energy.sensor_relative,
         "at_least_joules": energy.at_least_joules,
         "mean_watts": energy.mean_watts,
+        "net_joules": result.net.joules if result.net else None,
         "status": energy.status,
         "scope": energy.scope,
         "method": energy.method,
