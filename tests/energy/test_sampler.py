@@ -1,11 +1,14 @@
 """The sampler on a stand-in driver in real time: what it tells, keeps and costs."""
 
 import json
+import math
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from orthowatt.energy.foreign import ForeignProcesses
 from sensor_fakes import UUID_A as A
 from sensor_fakes import Gpu, window, within
 
@@ -166,3 +169,16 @@ def test_a_meter_without_gpus_saves_no_samples(tmp_path):
         assert not meter.save_samples(tmp_path / "power.npz")
     assert not os.path.exists(tmp_path / "power.npz")
     assert json.dumps(meter.to_dict()) == "{}"
+
+
+def test_processes_that_cannot_be_looked_up_leave_the_number_unknown(tmp_path):
+    """As in a container that does not know the machine's process numbers."""
+    nvml = SimpleNamespace(optional=lambda *_: [SimpleNamespace(pid=pid) for pid in listed])
+    counter = ForeignProcesses(nvml, SimpleNamespace(handle=None), tmp_path)
+    for pid, parent in ((10, 1), (20, os.getpid()), (30, 20)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} 0")
+    for listed, count in (([], 0), ([os.getpid(), 20, 30], 0), ([10, 20], 1)):  # noqa: B007
+        assert counter.count() == count
+    listed = [20, 99]
+    assert math.isnan(counter.count())

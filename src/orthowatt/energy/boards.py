@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: Highest power limit that each board may be set to, in W, from NVIDIA's data sheets; a board is
-#: known by the first entry whose words all stand in its NVML name.
+#: Highest power limit that each board may be set to, in W, from NVIDIA's data sheets and product
+#: briefs; a board is known by the first entry whose words all stand in its NVML name.
 BOARDS = (
     ("B300", 1400.0),
     ("GB200", 1200.0),
