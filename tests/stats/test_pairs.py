@@ -126,3 +126,33 @@ def test_records_and_numbers_do_not_mix():
         compare(BASE, [0.7, 0.7, 0.7])
     with pytest.raises(InputTypeError, match="RunRecord"):
         compare(BASE[0], BASE[1])
+
+
+def parted(seed, accuracy, micro_batch, images):
+    settings = {"micro_batch": micro_batch, "batch_norm_images": images}
+    return run(seed, accuracy, settings=settings)
+
+
+def test_runs_whose_batch_norms_saw_other_parts_do_not_pair():
+    whole = [parted(seed, 0.7, None, 128) for seed in (0, 1)]
+    found = compare(whole, [parted(0, 0.75, 32, 32), parted(1, 0.75, None, 128)])
+    assert found.n == 1
+    assert "seed 0" in found.notes[0]
+    assert (
+        "batch norm saw 128 images at once in the baseline and 32 in the variant"
+        in (found.notes[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((32, 32), (32, 32)),  # the same parts
+        ((32, None), (64, None)),  # no batch norm, so parts change nothing
+        ((None, 64), (None, 128)),  # another batch_size, as a variant may have
+        ((32, 32), (None, 32)),  # another batch of which it saw as many
+    ],
+)
+def test_other_runs_pair(first, second):
+    found = compare([parted(0, 0.7, *first)], [parted(0, 0.75, *second)])
+    assert found.n == 1

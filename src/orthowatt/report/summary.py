@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import failures
 from .sections import Section
 from .tables import Row
 from .words import fixed, listing, number, percent, plain, plural
@@ -54,6 +55,7 @@ def points(section: Section) -> list[tuple[str, str]]:
     found.append(("Energy", _cost(section, "energy")))
     found.append(("Insertion", _insertion(section)))
     found.append(("Added work", _added(section)))
+    found.append(("Failure signatures", failures.sentences(section)))
     return [(topic, text) for topic, text in found if text]
 
 

@@ -132,6 +132,9 @@ def _pair_records(first: list[RunRecord], second: list[RunRecord], metric: str) 
         if pair_of[0].numerics_version != pair_of[1].numerics_version:
             notes.append(f"{_name(key)} is left out: its runs are of two numerics versions")
             continue
+        if why := _other_parts(*pair_of):
+            notes.append(f"{_name(key)} is left out: {why}")
+            continue
         values = (
             _reading("the baseline", pair_of[0], metric),
             _reading("the variant", pair_of[1], metric),
@@ -147,6 +150,15 @@ def _pair_records(first: list[RunRecord], second: list[RunRecord], metric: str) 
             "are compared, so measure every run with the same sensors"
         )
     return _kept(readings, notes)
+
+
+def _other_parts(first: RunRecord, second: RunRecord) -> str:
+    """Why runs whose batch norms saw parts of a batch do not pair; "" where they do."""
+    parts = [record.settings.get("micro_batch") for record in (first, second)]
+    seen = [record.settings.get("batch_norm_images") for record in (first, second)]
+    if parts[0] == parts[1] or None in seen or seen[0] == seen[1]:
+        return ""
+    return f"batch norm saw {seen[0]} images at once in the baseline and {seen[1]} in the variant"
 
 
 def _by_run(side: str, records: list[RunRecord]) -> dict[tuple[str, int], RunRecord]:

@@ -13,11 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import InputError
-from ..models.site import map_layers
-from ..nn.diagnose import diagnose
-from ..nn.filter import TransformFilter2d
-from ..nn.layer import MapLayer
+from ..models.lossy import losses
 from ..record import RunRecord
 
 #: The epoch after which a network should have left chance, and by how many binomial errors.
@@ -118,41 +114,12 @@ learning_rate swings less')
 
 
 def of_layers(model: nn.Module) -> Iterator[Signature]:
-    """Inserted layers through which a part of each map is lost: one for good, or its phase."""
-    for name, layer in map_layers(model):
-        place = f"{name} ({type(layer).__name__})"
-        if isinstance(layer, TransformFilter2d):
-            weights = layer.v.detach().abs()
-            if float(weights.min()) <= 1e-6 * float(weights.max()):
-                text = f"{place} is not invertible: its filter has become 0 for some coefficients"
-                yield Signature("not invertible", text, _REGULARISE)
-        elif not layer.orthogonality(layer.map_shape)[0]:
-            yield from _of_layer(place, layer)
-
-
-def _of_layer(place: str, layer: MapLayer) -> Iterator[Signature]:
-    """The signs of a layer without parameters, measured on the axes that it transforms."""
-    if layer.map_shape is None:
-        return
-    # the other axes only repeat what happens on these
-    channels, height, width = (
-        size if dim in layer.dims else 1
-        for dim, size in zip((-3, -2, -1), layer.map_shape, strict=True)
-    )
-    try:
-        found = diagnose(layer, (channels, height, width))
-    except InputError:  # too large for a dense matrix, so nothing is known
-        return
-    if found.phase_lost:
-        yield Signature(
-            "loses phase",
-            f"{place} loses phase: a map and its shifted copy give one result",
-            f"hartley and fft-realimag keep it, and so does layer=filter; else {_REGULARISE}",
-        )
-    elif found.invertible is False:
-        yield Signature(
-            "not invertible",
-            f"{place} is not invertible: the smallest of its singular values is "
-            f"{found.smallest:.2g}, the largest {found.largest:.2g}",
-            f"pad=keep or layer=filter lose nothing; else {_REGULARISE}",
-        )
+    """Inserted layers through which a part of each map is lost for good, or its phase."""
+    remedies = {
+        "phase": "hartley and fft-realimag keep it, and so does layer=filter; else ",
+        "part": "pad=keep or layer=filter lose nothing; else ",
+        "weight": "",
+    }
+    for loss in losses(model):
+        name = "loses phase" if loss.kind == "phase" else "not invertible"
+        yield Signature(name, loss.text, remedies[loss.kind] + _REGULARISE)
