@@ -200,3 +200,9 @@ def test_padding_and_cropping_cost_no_pass_of_their_own(
         assert compare("gradient", grad.detach(), back[..., : shape[-2], : shape[-1]]).passed
         (second,) = torch.autograd.grad(grad, v, x.detach())
         assert compare("second gradient", second, exact).passed
+        out = torch.full_like(y.detach(), float("nan"))
+        assert (
+            ops._resized(x.detach(), "wht", (-2, -1), "ortho", False, (full, full), result, out)
+            is out
+        )
+        assert torch.equal(out, y.detach())

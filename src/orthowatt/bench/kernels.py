@@ -101,9 +101,9 @@ def measure(
     x, out = tensors[0]
     # A copy of the same bytes: what is read and what is written may differ in size.
     half = case.bytes_moved // 2 // case.dtype.itemsize
-    flat = [(a.new_empty(half), a.new_empty(half)) for a, _ in tensors]
+    flat = [(a.new_zeros(half), a.new_zeros(half)) for a, _ in tensors] if case.pad else tensors
     calls: dict[str, Call] = {
-        "copy_": _rotating(lambda a, b: b.copy_(a), flat if case.pad else tensors),
+        "copy_": _rotating(lambda a, b: b.copy_(a), flat),
         "orthowatt": _rotating(lambda a, b: ours(a, out=b), tensors),
     }
     if device.type == "cpu" and cpu.library() is not None:

@@ -56,26 +56,30 @@ def apply_resized(
     norm: str,
     full: tuple[int, ...],
     result: tuple[int, ...],
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The operator on x zero-padded along `dims` to `full`, its result cropped to `result`.
 
-    One pass over a CUDA tensor where a kernel holds the tile, else pad, operator and crop.
+    One pass over a CUDA tensor where a kernel holds the tile, else pad, operator and crop. With
+    `out`, which has the result's shape, no gradient is needed.
     """
-    if x.device.type == "cuda" and is_plain(x):
+    if x.device.type == "cuda" and is_plain(x) and (out is None or is_plain(out)):
         if x.requires_grad and torch.is_grad_enabled():
             return _Resized.apply(x, kind, dims, norm, False, full, result)  # type: ignore[return-value]
-        return _resized(x, kind, dims, norm, False, full, result)
-    return _crop(apply(_pad(x, dims, full), kind, dims, norm), dims, result)
+        return _resized(x, kind, dims, norm, False, full, result, out)
+    y = _crop(apply(_pad(x, dims, full), kind, dims, norm), dims, result)
+    return y if out is None else out.copy_(y)
 
 
 def _resized(
     x: torch.Tensor, kind: str, dims: tuple[int, ...], norm: str, transpose: bool,
-    full: tuple[int, ...], result: tuple[int, ...],
+    full: tuple[int, ...], result: tuple[int, ...], out: torch.Tensor | None = None,
 ) -> torch.Tensor:  # fmt: skip
-    y = gpu.resized(x, kind, dims, norm, transpose, full, result)
-    if y is None:
-        y = _crop(compute(_pad(x, dims, full), kind, dims, norm, transpose), dims, result)
-    return y
+    y = gpu.resized(x, kind, dims, norm, transpose, full, result, out)
+    if y is not None:
+        return y
+    y = _crop(compute(_pad(x, dims, full), kind, dims, norm, transpose), dims, result)
+    return y if out is None else out.copy_(y)
 
 
 def _pad(x: torch.Tensor, dims: tuple[int, ...], full: tuple[int, ...]) -> torch.Tensor:

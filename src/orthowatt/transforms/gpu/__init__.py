@@ -54,9 +54,10 @@ def resized(
     transpose: bool,
     full: tuple[int, ...],
     result: tuple[int, ...],
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
-    """The transform of x zero-padded along `dims` to `full` and cropped to `result`, in one pass;
-    None where it takes more. The result's axes lie in memory as x's do."""
+    """The transform of x zero-padded along `dims` to `full` and cropped to `result`, in one pass,
+    into `out` where given; None where it takes more. The result's axes lie in memory as x's do."""
     if not x.numel():
         return None
     layout = (tuple(x.shape), x.stride(), x.dtype)
@@ -67,10 +68,12 @@ def resized(
     shape = list(x.shape)
     for dim, n in zip(dims, result, strict=True):
         shape[dim] = n
-    order = plan.memory_order(x.shape, x.stride()) or []
-    inverse = [order.index(axis) for axis in range(len(order))]
-    y = x.new_empty([shape[axis] for axis in order]).permute(inverse)
-    return y if _ran(x.device, _run_resized, layout, request, x, y) else None
+    strides = plan.strides_like(tuple(shape), layout[0], layout[1])
+    into = out is not None and out.stride() == strides and not _share(x, out)
+    y = out if into and out is not None else x.new_empty_strided(shape, strides)
+    if not _ran(x.device, _run_resized, layout, request, x, y):
+        return None
+    return y if out is None or y is out else out.copy_(y)
 
 
 def _ran(device: torch.device, work: Callable[..., None], *arguments: Any) -> bool:
@@ -199,8 +202,11 @@ def _dense(x: torch.Tensor) -> bool:
 
 def _overlap(x: torch.Tensor, out: torch.Tensor) -> bool:
     """Whether writing `out` would destroy what is still to be read of x: x itself is safe."""
-    same = x.untyped_storage().data_ptr() == out.untyped_storage().data_ptr()
-    return same and x.data_ptr() != out.data_ptr()
+    return _share(x, out) and x.data_ptr() != out.data_ptr()
+
+
+def _share(x: torch.Tensor, out: torch.Tensor) -> bool:
+    return x.untyped_storage().data_ptr() == out.untyped_storage().data_ptr()
 
 
 def _of_the_compiler(error: Exception) -> bool:

@@ -207,3 +207,15 @@ def _kernel(axes: Axes, inner: int) -> str:
 def dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Whether the elements fill one block of memory without gaps or overlaps."""
     return memory_order(shape, strides) is not None
+
+
+@lru_cache(maxsize=1024)
+def strides_like(
+    shape: tuple[int, ...], like: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Strides of a dense tensor of `shape` whose axes lie in memory as those of another's do."""
+    found, step = [0] * len(shape), 1
+    for place in reversed(memory_order(like, strides) or range(len(shape))):
+        found[place] = step
+        step *= shape[place]
+    return tuple(found)
