@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from study_folders import NO_SENSOR, make_record, make_study
 
+from orthowatt.report import cells
 from orthowatt.report.tables import build_rows
 
 
@@ -110,6 +111,38 @@ def test_an_estimate_is_labelled_and_not_compared():
     row = {r.name: r for r in build_rows(study, records)}["wht"]
     assert row.energy.estimated
     assert row.energy.comparison.n == 0
+    cell = cells.energy(row)
+    assert cell.text.startswith("≤ ")
+    assert cell.small[0].startswith("estimated")
+
+
+def test_the_energy_of_a_training_image_stands_under_that_of_the_run():
+    study = make_study()
+    records = {
+        v.name: [make_record(study, v.name, seed, joules=500.0) for seed in study.seeds]
+        for v in study.variants
+    }
+    for number, record in enumerate(records["wht"]):
+        record.metrics["joules_per_image"] = 0.02 + 0.001 * number
+    records["dct"][0].metrics["joules_per_image"] = None
+    rows = {r.name: r for r in build_rows(study, records)}
+    assert rows["wht"].joules_per_image == pytest.approx(0.021)
+    assert rows["wht"].to_dict()["joules_per_image"] == rows["wht"].joules_per_image
+    assert cells.energy(rows["wht"]).small == ("21\xa0mJ a training image",)
+    assert cells.energy(rows["dct"]).small == ()
+
+
+def test_a_resumed_run_tells_no_energy_of_an_image():
+    study = make_study()
+    records = {
+        v.name: [make_record(study, v.name, seed, joules=500.0) for seed in study.seeds]
+        for v in study.variants
+    }
+    for record, joules in zip(records["wht"], (0.02, 0.02, 0.09), strict=True):
+        record.metrics["joules_per_image"] = joules
+    records["wht"][2].resumed = True
+    row = {r.name: r for r in build_rows(study, records)}["wht"]
+    assert row.joules_per_image == pytest.approx(0.02)
 
 
 def test_a_variant_without_runs_is_a_row_of_unknowns():

@@ -115,9 +115,15 @@ def time(row: Row) -> Cell:
 
 
 def energy(row: Row) -> Cell:
-    """Energy of the run: mean and half-width; a dash and no number where it was not measured."""
-    label = ("estimated",) if row.energy.estimated else ()
-    return Cell(_spread(row.energy, "J", METRIC), label)
+    """Energy of the run: mean and half-width; a dash and no number where it was not measured.
+
+    Under it that of a training image. An estimate is an upper bound and says so in both lines.
+    """
+    text, each = _spread(row.energy, "J", METRIC), row.joules_per_image
+    image = (f"{scaled(each, 'J', METRIC)} a training image",) if each is not None else ()
+    if not row.energy.estimated:
+        return Cell(text, image)
+    return Cell(f"≤ {text}", ("estimated, from the power limit", *(f"≤ {line}" for line in image)))
 
 
 def _spread(quantity: Quantity, symbol: str, steps: Sequence[tuple[float, str]]) -> str:

@@ -62,7 +62,8 @@ class Row:
     """One variant of a study on one device; a number that was not measured is None.
 
     `step_seconds` is the median train step, `memory_bytes` the highest peak over the seeds (of
-    `memory_kind`), `logit_shift` the mean relative change of the logits on insertion.
+    `memory_kind`), `logit_shift` the mean relative change of the logits on insertion,
+    `joules_per_image` the mean energy of a training image over the runs that were not resumed.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Row:
     added_macs_dense: float | None
     added_adds_fast: float | None
     logit_shift: float | None
+    joules_per_image: float | None = None
 
     @property
     def n(self) -> int:
@@ -91,6 +93,7 @@ class Row:
         plain = (
             "name", "baseline", "n", "asked", "layer", "transform", "step_seconds",
             "memory_bytes", "memory_kind", "added_macs_dense", "added_adds_fast", "logit_shift",
+            "joules_per_image",
         )  # fmt: skip
         values = {key: getattr(self, key) for key in plain}
         for key in ("accuracy", "time", "energy"):
@@ -131,6 +134,7 @@ def _row(
         added_macs_dense=_mean(runs, "added_macs_dense"),
         added_adds_fast=_mean(runs, "added_adds_fast"),
         logit_shift=_mean(runs, "logit_shift"),
+        joules_per_image=_image_joules(runs, columns["energy"]),
         **columns,
     )
 
@@ -221,6 +225,13 @@ _READERS: Mapping[Metric, Callable[[RunRecord], float | None]] = {
     "time": _time,
     "energy": _energy,
 }
+
+
+def _image_joules(runs: Sequence[RunRecord], energy: Quantity) -> float | None:
+    """The mean over the runs that `energy` stands on; None where that is unknown."""
+    if energy.interval is None:
+        return None
+    return _mean([run for run in runs if _energy(run) is not None], "joules_per_image")
 
 
 def _memory(runs: Sequence[RunRecord]) -> tuple[float | None, str | None]:
