@@ -6,6 +6,8 @@ from safetensors.torch import load_file
 
 from orthowatt.data.loader import Batches
 from orthowatt.errors import InputError
+from orthowatt.models import zoo
+from orthowatt.recipes.run import fast
 from orthowatt.record import RunRecord
 from orthowatt.train.average import Average
 from orthowatt.train.loop import train_run
@@ -116,3 +118,37 @@ def test_an_average_is_its_definition():
     again.load_state_dict(average.state_dict())
     assert torch.equal(again.model.weight, average.model.weight)
     assert again.steps == 4
+
+
+def test_the_fast_recipe_works_small(tmp_path):
+    """Progressive sizes, filters that are resampled to them, an average: the whole of it."""
+    config = fast(
+        model="orthowatt_resnet8", data="digits", pretrained=False, image_size=24,
+        train_sizes=(12, 16), batch_size=64, epochs=6, ema=0.9, device="cpu", flip=False,
+        learning_rate=0.2,
+    )  # fmt: skip
+    record = train_run(config, tmp_path)
+    assert [layer["type"] for layer in record.layers] == ["TransformFilter2d"] * 2
+    assert record.metrics["logit_shift"] < 1e-4  # it begins as the identity
+    assert record.metrics["test_accuracy"] > 0.8
+    weights = load_file(tmp_path / "model.safetensors")
+    learned = [value for key, value in weights.items() if key.endswith("orthowatt_after.v")]
+    assert len(learned) == 2
+    assert all((value - 1).abs().max() > 1e-3 for value in learned)
+
+
+def test_the_average_computes_with_its_own_layers():
+    """Inserted layers belong to the copy: a change to the network leaves its average alone."""
+    model = zoo.build("orthowatt_resnet8", num_classes=10, in_chans=1)
+    zoo.insert_transform(model, "wht", "early", "filter", image_size=16, in_chans=1)
+    average = Average(model, 0.9).model
+    x = torch.rand(2, 1, 16, 16)
+    before = average(x)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".v"):
+                parameter.add_(1.0)
+    assert torch.equal(average(x), before)
+    with torch.no_grad():
+        average.layer1[0].orthowatt_after.v.mul_(2.0)
+    assert not torch.equal(average(x), before)

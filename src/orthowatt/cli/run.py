@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
@@ -16,7 +15,10 @@ import tyro
 
 from ..config import RunConfig
 from ..errors import DataError, InputError, OrthowattError, closest
+from . import plan
 from .common import Common, parse, print_json, progress_console
+
+_PLAN = "print the settings and the memory needed, and stop; --device may then be t4, l4, a100-40 …"
 
 
 @dataclass(kw_only=True)
@@ -36,7 +38,7 @@ class Options(Common):
     out: Annotated[Path | None, tyro.conf.arg(help="the run's folder; the same folder goes on")] = (
         None
     )
-    plan: Annotated[bool, tyro.conf.arg(help="print the settings and stop")] = False
+    plan: Annotated[bool, tyro.conf.arg(help=_PLAN)] = False
     variant: Annotated[str | None, tyro.conf.arg(help="the row's name in a study")] = None
 
 
@@ -55,14 +57,17 @@ def run(argv: Sequence[str]) -> int:
         default=Options(recipe=recipe, config=base),
     )  # fmt: skip
     if options.plan:
-        return _plan(options)
+        return plan.show(options.config, load(options.recipe), options.json)
     if options.out is None:
         raise InputError("--out is missing; name the folder that the run writes into")
     try:
         return _train(options)
     except (KeyboardInterrupt, SystemExit):
-        again = shlex.join(["orthowatt", "run", *argv])
-        print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
+        from ..train.ranks import is_first
+
+        if is_first():
+            again = shlex.join(["orthowatt", "run", *argv])
+            print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
         raise
 
 
@@ -99,19 +104,6 @@ def _positional(argv: Sequence[str]) -> str:
     if not argv or argv[0].startswith("-"):
         raise InputError("name a recipe or file first: orthowatt run demo --out DIR")
     return argv[0]
-
-
-def _plan(options: Options) -> int:
-    values = options.config.to_dict()
-    if options.json:
-        print_json({"hash": options.config.hash, "config": values})
-        return 0
-    base = load(options.recipe)
-    for field in dataclasses.fields(RunConfig):
-        changed = getattr(options.config, field.name) != getattr(base, field.name)
-        print(f"{field.name:<16} {values[field.name]}{'   (changed)' if changed else ''}")
-    print(f"{'hash':<16} {options.config.hash}")
-    return 0
 
 
 def _train(options: Options) -> int:

@@ -1,4 +1,10 @@
-"""The processes that train one run together: one, or as many as torchrun started."""
+"""The processes that train one run together: one, or as many as torchrun started.
+
+Each step's batch is shared equally and its gradients are averaged, so several processes take the
+steps of one, up to the order in which sums are rounded. Two things differ: a batch norm sees its
+own process's share alone (unless `sync_bn`), and keeps the statistics of the first process; and a
+dropout draws otherwise. Evaluation is shared, its sums are those of all images.
+"""
 
 from __future__ import annotations
 
