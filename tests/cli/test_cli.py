@@ -137,6 +137,8 @@ def test_list_and_plan_as_json(capsys):
     plan = json.loads(capsys.readouterr().out)
     assert plan["config"]["transform"] == "wht"
     assert plan["config"]["image_size"] == 224
+    assert plan["memory"]["fits"] in (True, None)
+    assert plan["memory"]["estimate_bytes"] > 2**30
 
 
 def test_a_file_is_a_recipe(capsys, tmp_path):
@@ -144,7 +146,7 @@ def test_a_file_is_a_recipe(capsys, tmp_path):
     path.write_text('transform = "dct"\nepochs = 2\n')
     assert main(["run", str(path), "--epochs", "3", "--plan"]) == 0
     text = capsys.readouterr().out
-    assert "epochs           3   (changed)" in text
+    assert "epochs             3   (changed)" in text
     path.write_text('transfrom = "dct"\n')
     assert main(["run", str(path), "--plan"]) == 2
     assert "did you mean 'transform'" in capsys.readouterr().err

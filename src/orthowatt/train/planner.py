@@ -83,7 +83,7 @@ class Plan:
             "workspaces": self.room.workspace,
         }
         listed = ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)
-        text = f"about {_size(self.total)} of memory ({listed})"
+        text = f"about {_size(self.total)} ({listed})"
         if self.limit is None:
             return f"{text}; how much {self.room.name} has is not known"
         have = "free" if self.room.free is not None else "in all"

@@ -1,0 +1,86 @@
+"""The memory of a run that is not begun: on shapes alone, for this machine or a GPU by name."""
+
+from __future__ import annotations
+
+import torch
+
+from ..config import RunConfig
+from ..data.files import CACHE_SHARE, streams
+from ..data.survey import Survey, survey
+from ..models import zoo
+from .cards import Card, card
+from .planner import Plan, plan, room
+from .runtime import resolve_device, resolve_precision
+
+
+def plan_ahead(config: RunConfig) -> Plan:
+    """What `config` will need of its device, which may be a GPU by name ("t4", "a100-40").
+
+    No image is read and no weight fetched. Raises `InputError` for what cannot be built and
+    `DataError` for files that are missing.
+
+    >>> found = plan_ahead(RunConfig(model="resnet18", image_size=224, device="t4"))
+    >>> found.fits, found.room.name, 0.5 < found.total / 2**30 < 1.5
+    (True, 'NVIDIA T4 16 GB', True)
+    """
+    where = _device(config.device)
+    facts = survey(config.data, config.image_size)
+    precision = config.precision
+    if isinstance(where, Card):
+        precision = where.precision if precision == "auto" else precision
+    else:
+        precision = resolve_precision(precision, where)
+    return plan(
+        _model(config, facts),
+        config,
+        room(where),
+        channels=facts.channels,
+        precision=precision,
+        data_bytes=_held(config, facts, where),
+        stored_bytes=facts.image_bytes,
+        batch_size=min(config.batch_size, facts.train),
+    )
+
+
+def _device(name: str) -> torch.device | Card:
+    if name in ("auto", "cpu") or name.partition(":")[0] == "cuda":
+        return resolve_device(name)
+    return card(name)
+
+
+def _model(config: RunConfig, facts: Survey) -> torch.nn.Module:
+    """The network without memory for its weights."""
+    with torch.device("meta"):
+        model = zoo.build(
+            config.model,
+            num_classes=facts.classes,
+            in_chans=facts.channels,
+            dropout=config.dropout,
+        )
+        zoo.insert_transform(
+            model,
+            config.transform,
+            config.position,
+            config.layer,
+            dims=config.dims,
+            order=config.order,
+            pad=config.pad,
+            norm=config.norm,
+            fft_log=config.fft_log,
+            image_size=config.image_size,
+            in_chans=facts.channels,
+        )
+    zoo.freeze(model, config.freeze)
+    return model.to(memory_format=torch.channels_last) if config.channels_last else model
+
+
+def _held(config: RunConfig, facts: Survey, where: torch.device | Card) -> int:
+    """Bytes of images on the device: none where files are streamed."""
+    if config.data.partition(":")[0] not in ("imagefolder", "table"):
+        return facts.nbytes
+    if isinstance(where, Card):
+        large = facts.nbytes > CACHE_SHARE * where.memory_bytes
+        streamed = config.cache == "stream" or (config.cache == "auto" and large)
+    else:
+        streamed = streams(config.cache, facts.nbytes, where)
+    return 0 if streamed else facts.nbytes
