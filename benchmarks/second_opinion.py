@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from sensor_fakes import Gpu  # noqa: E402
+from sensor_fakes import Gpu  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 #: name -> the board, the windows' lengths in seconds, when they begin, the library's options
 CASES = {
@@ -43,7 +43,7 @@ PHASES = (0.013, 0.037, 0.071)
 
 def child(seconds: list[float], begin: float, spec: dict, together: bool) -> None:
     """Measure windows with both meters, one after the other; print them as JSON."""
-    from zeus.monitor import ZeusMonitor
+    from zeus.monitor import ZeusMonitor  # pyright: ignore[reportMissingImports]
 
     from orthowatt.energy import EnergyMeter
 

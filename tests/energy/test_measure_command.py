@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from orthowatt.energy import EnergyMeter, measure, measure_command
+from orthowatt.energy.child import Child
 from orthowatt.energy.measure import append_csv, format_measurement
 from orthowatt.errors import InputError, InputTypeError
 from sensor_fakes import Gpu
@@ -95,6 +96,12 @@ def test_handlers_are_put_back(meter):
     before = signal.getsignal(signal.SIGTERM)
     measure_command(["true"], meter=meter)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_comes_before_the_program_starts_reaches_it():
+    with Child() as child:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert child.run(["sleep", "30"], None, None) == -signal.SIGTERM
 
 
 def test_outside_the_main_thread(meter):
@@ -208,7 +215,8 @@ def test_signals_are_not_blocked_in_the_program_nor_afterwards(meter):
 def test_idle_before_and_after_gives_a_net_energy_in_every_output(on_gpus, tmp_path):
     code = """
         from orthowatt.energy import measure_command
-        from orthowatt.energy.measure import append_csv, format_measurement
+        from orthowatt.energy.child import Child
+from orthowatt.energy.measure import append_csv, format_measurement
         result = measure_command(["sleep", "0.3"], idle_seconds=1.0)
         append_csv(os.environ["CSV"], result)
         out = result.to_dict() | {"text": format_measurement(result)}
@@ -228,7 +236,8 @@ def test_idle_before_and_after_gives_a_net_energy_in_every_output(on_gpus, tmp_p
 def test_an_estimate_is_labelled_in_text_json_and_csv(on_gpus, tmp_path):
     code = """
         from orthowatt.energy import measure_command
-        from orthowatt.energy.measure import append_csv, format_measurement
+        from orthowatt.energy.child import Child
+from orthowatt.energy.measure import append_csv, format_measurement
         result = measure_command(["true"], estimate="power-limit")
         append_csv(os.environ["CSV"], result)
         out = result.to_dict() | {"text": format_measurement(result)}
