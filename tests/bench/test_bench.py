@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from orthowatt.bench import kernels, mechanisms, selfcheck
-from orthowatt.bench.cases import cpu_cases
+from orthowatt.bench import kernels, mechanisms, selfcheck, step, values
+from orthowatt.bench.cases import cpu_cases, gpu_cases
 from orthowatt.bench.timing import interleaved
 from orthowatt.cli import main
 from orthowatt.errors import OrthowattError
@@ -93,3 +93,58 @@ def test_a_slope_has_its_interval():
     found = mechanisms.slope(rows)
     assert found.low < 1 < found.high
     assert found.fits == ["O(N n), dense"]
+
+
+def test_the_cases_of_a_gpu_come_most_valuable_first():
+    found = list(gpu_cases((torch.bfloat16, torch.float32)))
+    first = [(name, case.dtype) for name, _, case in found[:2]]
+    assert first == [("wht plane 56", torch.bfloat16), ("wht channels_last 56", torch.bfloat16)]
+    keep = next(case for name, _, case in found if name == "wht plane 14")
+    assert keep.result_shape == (64, 1024, 16, 16)
+    assert keep.bytes_moved == 2 * 64 * 1024 * (14 * 14 + 16 * 16)
+    assert {case.dtype for *_, case in gpu_cases((torch.float16,))} == {torch.float16}
+
+
+def test_the_checks_of_a_device_find_a_wrong_value():
+    exact = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    right = values.compare("x", exact.float(), exact)
+    assert right.passed
+    assert 0 < right.figure < right.limit
+    assert not values.compare("x", (exact * 1.00001).float(), exact).passed
+    assert values.compare("x", exact.bfloat16(), exact).passed
+    wrong = exact.bfloat16()
+    wrong[0, 0, 0] *= 1.03
+    assert not values.compare("x", wrong, exact).passed
+
+
+def test_what_a_transform_adds_to_a_training_step(monkeypatch):
+    monkeypatch.setattr(step, "VARIANTS", {"none": None, "wht early+late, keep": "keep"})
+    plain, kept = step.run(torch.device("cpu"), batch=2, image_size=64, seconds=0.0, rounds=2)
+    assert plain.more == 0
+    assert plain.added_macs == 0
+    assert plain.macs == kept.macs > 1e8  # 16 and 4 have matrices: nothing is padded
+    assert plain.milliseconds > 0
+    model = step._model("keep", torch.device("cpu"))
+    # 14 x 14 becomes 16 x 16 behind the late transform
+    assert step._macs(model, torch.device("cpu"), 224) > 4.1e9
+
+
+@pytest.mark.slow
+def test_the_gpu_script_rehearses_every_section(tmp_path):
+    import runpy
+    import sys
+    from pathlib import Path
+
+    script = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+    argv = ["gpu.py", "--rehearse", "--minutes", "2", "--out", str(tmp_path)]
+    sys.argv, before = argv, sys.argv
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv = before
+    assert ended.value.code == 0
+    result = json.loads((tmp_path / "rehearsal-kernels.json").read_text())
+    assert {"values", "first", "step", "rest"} <= set(result)
+    assert not [key for key in result if key.endswith("failed")]
+    assert all(check["passed"] for check in result["values"])

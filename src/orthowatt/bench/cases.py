@@ -116,8 +116,10 @@ def gpu_cases(
 ) -> Iterator[Entry]:
     """The maps of ResNet-50 and two powers of two, both layouts; then, with `lines`, one axis over
     channels."""
-    for kind, dtype in order:
-        for n, channels in MAPS if dtype in dtypes else ():
+    half = {torch.float16, torch.bfloat16}  # one place in the order serves both
+    wanted = [(kind, d) for kind, own in order for d in dtypes if d == own or {d, own} == half]
+    for kind, dtype in wanted:
+        for n, channels in MAPS:
             if kind == "wht" and n == 7:
                 continue  # no order is near: 7² is the cosine transform's
             pad = "keep" if kind == "wht" and not hadamard.is_order(n) else None

@@ -48,13 +48,15 @@ def run(
     batch: int = 256,
     image_size: int = 224,
     seconds: float = 30.0,
+    rounds: int = 7,
     progress: Callable[[StepRow], None] | None = None,
 ) -> list[StepRow]:
-    """Time the training step of every variant; bf16 autocast, channels_last, SGD with momentum."""
+    """Time the training step of every variant, at least `rounds` times; bf16 autocast,
+    channels_last, SGD with momentum."""
     models = {name: _model(pad, device) for name, pad in VARIANTS.items()}
     calls = {name: _step(model, device, batch, image_size) for name, model in models.items()}
     peaks = {name: _peak(call, device) for name, call in calls.items()}
-    found = interleaved(calls, device=device, seconds=seconds)
+    found = interleaved(calls, device=device, seconds=seconds, least_rounds=rounds)
     macs = {name: _macs(model, device, image_size) for name, model in models.items()}
     rows = []
     for name, timing in found.items():

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.table import Table
 
+from ..errors import InputError
 from ..record import dumps, write_atomic
 from .common import Common, parse, print_json, progress_console, result_console
 
 if TYPE_CHECKING:
+    import torch
+
     from ..bench.kernels import Row as KernelRow
     from ..bench.mechanisms import Row as MechanismRow
 
@@ -39,6 +42,10 @@ class Options(Common):
         tuple[Literal["fp32", "bf16", "fp16", "fp64"], ...], tyro.conf.arg(help="of the kernels")
     ] = ("fp32",)
     seconds: Annotated[float, tyro.conf.arg(help="time spent on each case")] = 2.0
+    device: Annotated[
+        Literal["cpu", "cuda"] | None,
+        tyro.conf.arg(help="of the kernels (default: a GPU where there is one)"),
+    ] = None
     mebibytes: Annotated[
         float | None, tyro.conf.arg(help="size of a tensor (default: four last-level caches)")
     ] = None
@@ -63,13 +70,27 @@ def run(argv: Sequence[str]) -> int:
 
     from ..bench import machine
 
-    rows = _kernels(options) if options.what == "kernels" else _mechanisms(options)
-    result = {**machine.describe(torch.device("cpu")), "rows": rows}
+    device = torch.device("cpu")
+    if options.what == "kernels":
+        device = _device(options)
+        rows = _kernels(options, device)
+    else:
+        rows = _mechanisms(options)
+    result = {**machine.describe(device), "rows": rows}
     if options.out:
         write_atomic(options.out, dumps(result, indent=1) + "\n")
     if options.json:
         print_json(result)
     return 0
+
+
+def _device(options: Options) -> torch.device:
+    import torch
+
+    there = torch.cuda.is_available()
+    if options.device == "cuda" and not there:
+        raise InputError("--device is cuda, but no CUDA device is visible here; use --device cpu")
+    return torch.device(options.device or ("cuda" if there else "cpu"))
 
 
 def _with_file(argv: Sequence[str]) -> list[str]:
@@ -81,7 +102,7 @@ def _with_file(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def _kernels(options: Options) -> list[dict[str, Any]]:
+def _kernels(options: Options, device: torch.device) -> list[dict[str, Any]]:
     import torch
 
     from ..bench import kernels
@@ -90,6 +111,7 @@ def _kernels(options: Options) -> list[dict[str, Any]]:
              "fp64": torch.float64}  # fmt: skip
     console = progress_console(options)
     rows = kernels.run(
+        device=device,
         mebibytes=options.mebibytes,
         dtypes=tuple(names[name] for name in options.dtypes),
         seconds=options.seconds,

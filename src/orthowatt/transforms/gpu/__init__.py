@@ -41,7 +41,8 @@ def transform(
     source = x if dense else torch.empty_like(x).copy_(x)
     into = out is not None and out.stride() == source.stride() and not _overlap(source, out)
     result = out if into and out is not None else torch.empty_like(source)
-    if not _ran(x.device, _run, request, source, result):
+    key = (tuple(source.shape), source.stride(), x.dtype, x.device, *request)
+    if not _ran(x.device, _run, key, source, result):
         return None
     return result if out is None or result is out else out.copy_(result)
 
@@ -71,21 +72,30 @@ def resized(
     strides = plan.strides_like(tuple(shape), layout[0], layout[1])
     into = out is not None and out.stride() == strides and not _share(x, out)
     y = out if into and out is not None else x.new_empty_strided(shape, strides)
-    if not _ran(x.device, _run_resized, layout, request, x, y):
+    if not _ran(x.device, _run_resized, (*layout, x.device, *request), x, y):
         return None
     return y if out is None or y is out else out.copy_(y)
 
 
-def _ran(device: torch.device, work: Callable[..., None], *arguments: Any) -> bool:
-    """Run it on a device; False, and a warning, where its kernel cannot be compiled."""
+def _ran(device: torch.device, work: Callable[..., None], request: _Key, *tensors: Any) -> bool:
+    """Run it on a device; False, and a warning, where its kernel cannot be compiled.
+
+    A compiler that fails, fails for all; a kernel that asks for more than the GPU has is left out.
+    """
+    if request in _left_out:
+        return False
     try:
         with torch.cuda.device(device if device.type == "cuda" else -1):
-            work(*arguments)
+            work(request, *tensors)
     except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
         if isinstance(error, torch.OutOfMemoryError) or not _of_the_compiler(error):
             raise
-        _broken.append(f"a kernel cannot be compiled for this GPU ({_first_line(error)})")
-        _warn(_broken[-1])
+        why = f"a kernel cannot be compiled for this GPU ({_first_line(error)})"
+        if type(error).__name__ == "OutOfResources":
+            _left_out.add(request)
+        else:
+            _broken.append(why)
+        _warn(why)
         return False
     return True
 
@@ -116,7 +126,9 @@ def unusable(device: torch.device) -> str:
     return _broken[0] if _broken else _unusable(device)
 
 
+_Key = tuple[Any, ...]
 _broken: list[str] = []
+_left_out: set[_Key] = set()
 
 
 @lru_cache(maxsize=64)
@@ -150,9 +162,6 @@ def _warn(why: str) -> None:
     warnings.warn(f"orthowatt's transforms run on plain torch here: {why}", stacklevel=2)
 
 
-_Request = tuple[str, tuple[int, ...], str, bool]
-
-
 def _steps(
     x: torch.Tensor, dense: bool, kind: str, dims: tuple[int, ...], norm: str, transpose: bool
 ) -> tuple[plan.Step, ...] | str:
@@ -162,10 +171,10 @@ def _steps(
     return plan.steps(tuple(x.shape), strides, x.dtype, kind, dims, norm, transpose)
 
 
-def _run(request: _Request, x: torch.Tensor, out: torch.Tensor) -> None:
+def _run(key: _Key, x: torch.Tensor, out: torch.Tensor) -> None:
     from . import launch
 
-    launch.run(_launches(tuple(x.shape), x.stride(), x.dtype, x.device, *request), x, out)
+    launch.run(_launches(*key), x, out)
 
 
 @lru_cache(maxsize=4096)
@@ -180,8 +189,8 @@ def _launches(
     return [launch.Launch(step, device) for step in steps]
 
 
-def _run_resized(layout: Any, request: Any, x: torch.Tensor, y: torch.Tensor) -> None:
-    _resized(*layout, x.device, *request)(x, y)
+def _run_resized(key: _Key, x: torch.Tensor, y: torch.Tensor) -> None:
+    _resized(*key)(x, y)
 
 
 @lru_cache(maxsize=1024)

@@ -144,7 +144,10 @@ class Request:
             or (rows.way_in, rows.way_out) != (cols.way_in, cols.way_out)
         ):
             return None
-        if prod(sizes) * inner >= OFFSETS or tuning.entries(rows, cols) > tuning.LARGEST_PLANE:
+        most = tuning.LARGEST_PLANE
+        if self.kind == "hartley":
+            most = tuning.LARGEST_JOINT_PLANE if inner == 1 else tuning.LARGEST_JOINT_MAP
+        if prod(sizes) * inner >= OFFSETS or tuning.entries(rows, cols) > most:
             return None
         fits = inner == 1 or tuning.maps_share(rows, cols, self.dtype.itemsize) is not None
         return (rows, cols) if fits else None
