@@ -18,23 +18,35 @@ template <class T, class Axis> struct Tile {
     ptrdiff_t n1, n2;
 
     ptrdiff_t points() const { return n1 * n2; }
-    // in, out: points `step` apart in row-major (n1, n2) order.
-    template <class S>
-    void run(const S* in, S* out, ptrdiff_t step, bool streaming, V* work) const {
-        const Rows<S> rows{in, step};
-        if (!first) return (*second)(rows, rows, OutRows<S>{out, step, streaming}, work);
+    // Registers from row to row of the middle: odd, for rows a power of two apart share a cache set.
+    ptrdiff_t pitch() const { return n2 | 1; }
+    ptrdiff_t padded() const { return n1 * pitch(); }
+    // in, out: points `step` elements apart, rows `row`; `done(rows)` hears how many rows are
+    // written. Columns come first, so that what leaves for memory leaves in its order.
+    template <class S, class Done>
+    void run(const S* in, S* out, ptrdiff_t step, ptrdiff_t row, bool streaming, V* work, Next next,
+             Done&& done) const {
+        if (!first) {
+            const Rows<S> line{in, step};
+            (*second)(line, line, OutRows<S, Next>{out, step, streaming, next}, work);
+            return done(1);
+        }
         T* middle = reinterpret_cast<T*>(work);
         constexpr ptrdiff_t lanes = kLanes<T>;
-        work += points();
-        for (ptrdiff_t i = 0; i < n1; i++) {
-            const Rows<S> row{in + i * n2 * step, step};
-            (*second)(row, row, OutRows<T>{middle + i * n2 * lanes, lanes, false}, work);
-        }
+        const ptrdiff_t wide = pitch() * lanes;
+        work += padded();
         for (ptrdiff_t j = 0; j < n2; j++) {
-            // The odd part of a two-dimensional Hartley transform comes from the mirrored column.
-            const ptrdiff_t k = Axis::kMirrors && j ? n2 - j : j;
-            (*first)(Rows<T>{middle + j * lanes, n2 * lanes}, Rows<T>{middle + k * lanes, n2 * lanes},
-                     OutRows<S>{out + j * step, n2 * step, streaming}, work);
+            const Rows<S> column{in + j * step, row};
+            // Any order of fetching will do; this one is memory's own.
+            const Next later = next.from(j * n1);
+            (*first)(column, column, OutRows<T, Next>{middle + j * lanes, wide, false, later}, work);
+        }
+        for (ptrdiff_t i = 0; i < n1; i++) {
+            // The odd part of a two-dimensional Hartley transform comes from the mirrored row.
+            const ptrdiff_t k = Axis::kMirrors && i ? n1 - i : i;
+            (*second)(Rows<T>{middle + i * wide, lanes}, Rows<T>{middle + k * wide, lanes},
+                      OutRows<S>{out + i * row, step, streaming}, work);
+            done(i + 1);
         }
     }
 };
@@ -51,14 +63,17 @@ void columns(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, pt
     const ptrdiff_t offset = unit / blocks * tile.points() * s.inner + column;
     src += offset;
     dst += offset;
+    const ptrdiff_t step = s.inner * ptrdiff_t(sizeof(S));
+    const auto ignore = [](ptrdiff_t) {};
     if (left >= lanes) {
-        const bool whole = (s.inner * sizeof(S)) % kBytes == 0;
-        return tile.run(src, dst, s.inner, streaming && whole, work);
+        const bool whole = step % kBytes == 0;
+        const Next next{reinterpret_cast<const char*>(src + (left > lanes ? lanes : 0)), step};
+        return tile.run(src, dst, s.inner, tile.n2 * s.inner, streaming && whole, work, next, ignore);
     }
     auto *in = work, *out = work + tile.points();
     for (ptrdiff_t i = 0; i < tile.points(); i++) in[i] = load_part(src + i * s.inner, int(left));
-    tile.run(reinterpret_cast<T*>(in), reinterpret_cast<T*>(out), lanes, false,
-             work + 2 * tile.points());
+    tile.run(reinterpret_cast<T*>(in), reinterpret_cast<T*>(out), lanes, tile.n2 * lanes, false,
+             work + 2 * tile.points(), Next{reinterpret_cast<const char*>(src), step}, ignore);
     for (ptrdiff_t i = 0; i < tile.points(); i++) store_part(dst + i * s.inner, out[i], int(left));
 }
 
@@ -100,25 +115,29 @@ void gather_rows(const S* src, ptrdiff_t length, ptrdiff_t stride, int count,
     });
 }
 
+// `width` registers, whose lanes are `count` rows, to that many rows.
+template <class S, class T>
+void scatter_block(const typename Lanes<T>::V* from, int width, ptrdiff_t stride, int count, S* p,
+                   bool streaming) {
+    constexpr int lanes = kLanes<T>;
+    if (width == lanes && count == lanes && !streaming)
+        return turn_square<T>([&](int i) { return from[i]; },
+                              [&](int i, auto v) { store(p + i * stride, v); });
+    turn_square<T>([&](int i) { return from[i < width ? i : 0]; },
+                   [&](int i, auto v) {
+                       if (i >= count) return;
+                       if (width < lanes) store_part(p + i * stride, v, width);
+                       else if (streaming) stream(p + i * stride, v);
+                       else store(p + i * stride, v);
+                   });
+}
+
 // The way back: element j of row i goes to dst[i * stride + j].
 template <class S, class T>
 void scatter_rows(const typename Lanes<T>::V* in, ptrdiff_t length, ptrdiff_t stride, int count,
                   S* dst, bool streaming) {
-    constexpr int lanes = kLanes<T>;
-    blocks<lanes>(length, [&](ptrdiff_t c, int width) {
-        const auto* from = in + c;
-        S* p = dst + c;
-        if (width == lanes && count == lanes && !streaming)
-            turn_square<T>([&](int i) { return from[i]; },
-                           [&](int i, auto v) { store(p + i * stride, v); });
-        else
-            turn_square<T>([&](int i) { return from[i < width ? i : 0]; },
-                           [&](int i, auto v) {
-                               if (i >= count) return;
-                               if (width < lanes) store_part(p + i * stride, v, width);
-                               else if (streaming) stream(p + i * stride, v);
-                               else store(p + i * stride, v);
-                           });
+    blocks<kLanes<T>>(length, [&](ptrdiff_t c, int width) {
+        scatter_block<S, T>(in + c, width, stride, count, dst + c, streaming);
     });
 }
 
@@ -129,12 +148,25 @@ void rows(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, ptrdi
     constexpr ptrdiff_t lanes = kLanes<T>;
     const ptrdiff_t length = tile.points(), start = unit * lanes;
     const int count = int(s.outer - start < lanes ? s.outer - start : lanes);
-    auto *in = work, *out = work + length;
-    gather_rows<S, T>(src + start * length, length, length, count, in);
-    T *from = reinterpret_cast<T*>(in), *to = reinterpret_cast<T*>(out);
-    tile.run(from, to, lanes, false, work + 2 * length);
+    // The first axis has read all of `in` before the second writes, so one buffer serves both.
+    auto *in = work, *out = tile.first ? in : work + length;
+    src += start * length;
+    gather_rows<S, T>(src, length, length, count, in);
     const bool whole = (length * sizeof(S)) % kBytes == 0;
-    scatter_rows<S, T>(out, length, length, count, dst + start * length, streaming && whole);
+    if (start + lanes < s.outer) src += lanes * length;
+    dst += start * length;
+    ptrdiff_t sent = 0;
+    T *from = reinterpret_cast<T*>(in), *to = reinterpret_cast<T*>(out);
+    const Next next{reinterpret_cast<const char*>(src), lanes * ptrdiff_t(sizeof(S))};
+    const ptrdiff_t row = tile.n2 * lanes;
+    tile.run(from, to, lanes, row, false, work + 2 * length, next, [&](ptrdiff_t finished) {
+        for (; sent + lanes <= finished * tile.n2; sent += lanes)
+            scatter_block<S, T>(out + sent, lanes, length, count, dst + sent, streaming && whole);
+    });
+    if (sent == length) return;
+    // The last block goes back over points that were sent already, where there are so many.
+    const ptrdiff_t last = length >= lanes ? length - lanes : 0;
+    scatter_block<S, T>(out + last, int(length - last), length, count, dst + last, false);
 }
 
 // --- one plane -------------------------------------------------------------------------------
@@ -153,7 +185,19 @@ template <class S> void stream_copy(const S* src, S* dst, ptrdiff_t count) {
     for (; i < count; i++) dst[i] = src[i];
 }
 
-// A plane of at least `lanes` rows and columns: rows through a transposition, then columns. The
+// Rows n1 - r, n1 - r - 1, … (row 0 for itself) as the lanes of registers.
+template <class T>
+void gather_mirrored(const T* plane, ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t r,
+                     typename Lanes<T>::V* out) {
+    constexpr ptrdiff_t lanes = kLanes<T>;
+    blocks<lanes>(n2, [&](ptrdiff_t c, int) {
+        turn_square<T>(
+            [&](int i) { return load(plane + (r + i ? n1 - r - i : 0) * n2 + c); },
+            [&](int i, auto v) { out[c + i] = v; });
+    });
+}
+
+// A plane of at least `lanes` rows and columns: columns, then rows through a transposition. The
 // last block of each overlaps the one before it, which repeats work but needs no partial register.
 template <class S, class T, class Axis>
 void plane(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, ptrdiff_t unit,
@@ -162,36 +206,29 @@ void plane(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, ptrd
     const ptrdiff_t n1 = s.n1, n2 = s.n2, size = n1 * n2;
     src += unit * size;
     dst += unit * size;
-    const ptrdiff_t padded = (size + lanes - 1) / lanes;  // registers that hold a plane
-    T *middle = reinterpret_cast<T*>(work), *mirror = middle + padded * lanes;
-    work += padded * (Axis::kMirrors ? 2 : 1);
-    auto *in = work, *out = work + n2;
-    blocks<lanes>(n1, [&](ptrdiff_t r, int) {
-        gather_rows<S, T>(src + r * n2, n2, n2, lanes, in);
-        T *from = reinterpret_cast<T*>(in), *to = reinterpret_cast<T*>(out);
-        const Rows<T> line{from, lanes};
-        (*tile.second)(line, line, OutRows<T>{to, lanes, false}, work + 2 * n2);
-        scatter_rows<T, T>(out, n2, n2, lanes, middle + r * n2, false);
-        if constexpr (Axis::kMirrors) {
-            in[0] = out[0];
-            for (ptrdiff_t k = 1; k < n2; k++) in[k] = out[n2 - k];
-            scatter_rows<T, T>(in, n2, n2, lanes, mirror + r * n2, false);
-        }
-    });
-    if (!Axis::kMirrors) mirror = middle;
-    const bool direct = streaming && sizeof(S) == sizeof(T) && (n2 * sizeof(S)) % kBytes == 0;
-    S* to = streaming && !direct ? reinterpret_cast<S*>(work) : dst;
-    auto* scratch = work + padded;
-    // Columns touch no new memory, so the next plane can come meanwhile.
-    const char* next = reinterpret_cast<const char*>(src + size);
-    const ptrdiff_t share = unit + 1 < s.outer ? size * ptrdiff_t(sizeof(S)) / n2 * lanes : 0;
+    const S* following = unit + 1 < s.outer ? src + size : src;
+    T* middle = reinterpret_cast<T*>(work);
+    work += (size + lanes - 1) / lanes;
     blocks<lanes>(n2, [&](ptrdiff_t c, int) {
-        for (ptrdiff_t i = 0; i < share; i += 64) __builtin_prefetch(next + i);
-        next += share;
-        const Rows<T> even{middle + c, n2}, odd{mirror + c, n2};
-        (*tile.first)(even, odd, OutRows<S>{to + c, n2, direct}, scratch);
+        const Rows<S> column{src + c, n2};
+        const Next next{reinterpret_cast<const char*>(following + c), n2 * ptrdiff_t(sizeof(S))};
+        (*tile.first)(column, column, OutRows<T, Next>{middle + c, n2, false, next}, work);
     });
-    if (to != dst) stream_copy(to, dst, size);
+    auto *in = work, *out = work + n2, *odd = work + 2 * n2;
+    S* block = reinterpret_cast<S*>(work + 3 * n2);
+    auto* scratch = work + 4 * n2;
+    ptrdiff_t sent = 0;
+    blocks<lanes>(n1, [&](ptrdiff_t r, int) {
+        gather_rows<T, T>(middle + r * n2, n2, n2, lanes, in);
+        if constexpr (Axis::kMirrors) gather_mirrored<T>(middle, n1, n2, r, odd);
+        const T *from = reinterpret_cast<T*>(in), *mirrored = reinterpret_cast<T*>(odd);
+        (*tile.second)(Rows<T>{from, lanes}, Rows<T>{Axis::kMirrors ? mirrored : from, lanes},
+                       OutRows<T>{reinterpret_cast<T*>(out), lanes, false}, scratch);
+        if (!streaming) return scatter_rows<S, T>(out, n2, n2, lanes, dst + r * n2, false);
+        scatter_rows<S, T>(out, n2, n2, lanes, block, false);
+        stream_copy(block + (sent - r) * n2, dst + sent * n2, (r + lanes - sent) * n2);
+        sent = r + lanes;
+    });
 }
 
 }  // namespace ORTHOWATT_ISA

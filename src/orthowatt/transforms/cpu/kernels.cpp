@@ -1,6 +1,7 @@
 // Compiled once for each instruction set (ORTHOWATT_ISA names it); exports one table of functions.
 #include "abi.h"
 #include "frame.h"
+#include "hartley.h"
 #include "trig.h"
 #include "wht.h"
 
@@ -15,13 +16,19 @@ enum class Frame { line, plane, rows, columns };
 
 // A power of two over a contiguous line: the innermost stages run inside the registers.
 template <class S, class T>
-void line(const S* src, S* dst, ptrdiff_t length, ptrdiff_t unit, T scale, bool streaming,
-          typename Lanes<T>::V* work) {
+void line(const S* src, S* dst, ptrdiff_t length, ptrdiff_t unit, ptrdiff_t count, T scale,
+          bool streaming, typename Lanes<T>::V* work) {
     constexpr ptrdiff_t lanes = kLanes<T>;
     src += unit * length;
     dst += unit * length;
-    const OutRows<S> out{dst, lanes, streaming};
-    sylvester(length / lanes, LaneRows<S>{src, lanes}, out, typename Lanes<T>::V{} + scale, work);
+    const Next next{reinterpret_cast<const char*>(src + (unit + 1 < count ? length : 0)),
+                    lanes * ptrdiff_t(sizeof(S))};
+    const OutRows<S, Next> out{dst, lanes, streaming, next};
+    const auto factor = typename Lanes<T>::V{} + scale;
+    // Whichever side is passed through in order has the stages inside the registers.
+    if (length / lanes > kRadix * kRadix)
+        sylvester(length / lanes, Rows<S>{src, lanes}, LaneOutRows<S>{out}, factor, work);
+    else sylvester(length / lanes, LaneRows<S>{src, lanes}, out, factor, work);
 }
 
 template <class T> Frame frame_of(const orthowatt_call& c) {
@@ -32,10 +39,9 @@ template <class T> Frame frame_of(const orthowatt_call& c) {
     const bool sylvester = two->kind == orthowatt::kWht && two->m == 1 && (!one || one->m == 1);
     if (sylvester && c.n1 * c.n2 >= lanes) return Frame::line;
     if (!one || c.n1 < lanes || c.n2 < lanes) return Frame::rows;
-    // Planes of uneven width waste lanes one at a time, and none when each is a lane. (At 64 the
-    // sixteen planes would lie a power of two apart and share a few lines of the cache.)
-    const bool as_lanes = c.n1 % lanes || c.n2 % lanes;
-    return as_lanes && c.outer >= lanes && c.n1 * c.n2 <= kLanePlane ? Frame::rows : Frame::plane;
+    // Planes of uneven width waste lanes one at a time, and none when each is a lane.
+    const bool uneven = c.n1 % lanes || c.n2 % lanes;
+    return uneven && c.outer >= lanes && c.n1 * c.n2 <= kLanePlane ? Frame::rows : Frame::plane;
 }
 
 template <class T> int64_t units_of(const orthowatt_call& c) {
@@ -54,10 +60,10 @@ template <class T> size_t work_of(const orthowatt_call& c) {
     const int64_t axis = 5 * longest + 8, plane = (points + lanes - 1) / lanes;
     switch (frame_of<T>(c)) {
         case Frame::line: return size_t(plane) * kBytes;
-        // middle, mirrored middle, then rows in and out, or the finished plane
-        case Frame::plane: return size_t(3 * plane + 2 * c.n2 + axis) * kBytes;
+        // middle, then a block of rows: in, out, mirrored, finished
+        case Frame::plane: return size_t(plane + 4 * c.n2 + axis) * kBytes;
         // in, out, and between two axes the middle
-        default: return size_t((c.plan1 ? 3 : 2) * points + axis) * kBytes;
+        default: return size_t((c.plan1 ? 3 : 2) * (points + c.n1) + axis) * kBytes;
     }
 }
 
@@ -95,7 +101,7 @@ void run_typed(const orthowatt_call& c, int64_t begin, int64_t end, bool streami
             const T scale = T(two->scale * (one ? one->scale : 1.0));
             for (int64_t unit = begin; unit < end; unit++)
                 line<S, T>(static_cast<const S*>(c.src), static_cast<S*>(c.dst), c.n1 * c.n2, unit,
-                           scale, streaming, work);
+                           c.outer, scale, streaming, work);
             if (streaming) stream_fence();
             return;
         }

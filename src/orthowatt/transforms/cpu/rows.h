@@ -12,15 +12,33 @@ template <class S> struct Rows {
     V get(ptrdiff_t i) const { return load(p + i * step); }
 };
 
+// What the next piece of work will read: for each point that is written now, one place to fetch
+// into the second cache, so that memory and arithmetic go on at the same time.
+struct Next {
+    const char* p;
+    ptrdiff_t step;  // bytes from point to point
+    void fetch(ptrdiff_t i) const { __builtin_prefetch(p + i * step, 0, 2); }
+    Next from(ptrdiff_t i) const { return {p + i * step, step}; }
+};
+struct Nothing {
+    void fetch(ptrdiff_t) const {}
+};
+
 // `streaming` sends whole aligned registers past the cache.
-template <class S> struct OutRows {
+template <class S, class Ahead = Nothing> struct OutRows {
     using V = VecOf<S>;
     S* p;
     ptrdiff_t step;
     bool streaming;
+    Ahead next = {};
     void put(ptrdiff_t i, V v) const {
+        next.fetch(i);
         if (streaming) stream(p + i * step, v);
         else store(p + i * step, v);
+    }
+    OutRows from(ptrdiff_t i) const {
+        if constexpr (std::is_same_v<Ahead, Next>) return {p + i * step, step, streaming, next.from(i)};
+        else return {p + i * step, step, streaming};
     }
 };
 
@@ -44,6 +62,14 @@ template <class S> struct LaneRows {
         return V{(I & Step ? T(-1) : T(1))...};
     }
     V get(ptrdiff_t i) const { return stages<1>(load(p + i * step)); }
+};
+
+// The same stages at the end instead of the beginning.
+template <class S> struct LaneOutRows {
+    using V = VecOf<S>;
+    OutRows<S, Next> out;
+    void put(ptrdiff_t i, V v) const { out.put(i, LaneRows<S>::template stages<1>(v)); }
+    LaneOutRows from(ptrdiff_t i) const { return {out.from(i)}; }
 };
 
 }  // namespace ORTHOWATT_ISA

@@ -30,50 +30,91 @@ template <class T, class Entry> Dense<T> make(int rows, int cols, Entry&& entry)
     return {values, rows, cols, block};
 }
 
-// Halving saves the larger part of a dense product, but adds its roundings up along the
-// coefficients: to this size they stay below half a unit of fp16.
-constexpr int kHalveAbove = 16, kHalveUpTo = 64;
+constexpr int kSplitAbove = 16;
+
+bool has_small(int n) { return n == 7 || n == 8 || n == 14 || n == 16; }
+
+// The matrices of small.h, column by column: of the odd coefficients for each fold, then the rest.
+template <class T> const T* make_small(int n, bool analysis) {
+    T *values = new T[size_t(n) * n], *next = values;
+    const auto append = [&](int size, auto&& entry) {
+        for (int c = 0; c < size; c++)
+            for (int r = 0; r < size; r++)
+                *next++ = T(analysis ? entry(r, c) : entry(c, r));
+    };
+    int whole = n;
+    for (; n > 4; n -= n / 2) {
+        whole = n;
+        append(n / 2, [&](int k, int i) {
+            return cosine(2 * int64_t(2 * k + 1) * (2 * i + 1), n);
+        });
+    }
+    append(n, [&](int k, int i) { return cosine(4 * int64_t(k) * (2 * i + 1), whole); });
+    return values;
+}
+
+template <class T> void fill(TrigTable<T>& t, int n, bool analysis) {
+    const auto table_of = [&](int size) {
+        auto* table = new TrigTable<T>();
+        fill(*table, size, analysis);
+        return table;
+    };
+    const auto odd_part = [&] {
+        return make<T>(n / 2, n / 2, [&](int r, int c) {
+            const int k = analysis ? r : c, i = analysis ? c : r;
+            return cosine(2 * int64_t(2 * k + 1) * (2 * i + 1), n);
+        });
+    };
+    t.n = n, t.analysis = analysis;
+    if (n > kSplitAbove && n % 2 == 0) {
+        t.half = table_of(n / 2);
+        if (n % 4) {
+            t.large_odd = odd_part();
+            return;
+        }
+        t.quarter = table_of(n / 4);
+        T* turn = new T[n];
+        for (int i = 0; i < n / 4; i++) {
+            const double c = cosine(2 * (2 * int64_t(i) + 1), n), s = sine(2 * (2 * int64_t(i) + 1), n);
+            const double sign = i % 2 ? -1.0 : 1.0;
+            turn[4 * i] = T(c), turn[4 * i + 1] = T(s);
+            turn[4 * i + 2] = T(sign * s), turn[4 * i + 3] = T(sign * c);
+        }
+        t.turn = turn;
+    } else if (has_small(n)) {
+        t.small = make_small<T>(n, analysis);
+    } else {
+        const int up = n - n / 2;
+        const auto entry = [&](int k, int i) { return cosine(4 * int64_t(k) * (2 * i + 1), n); };
+        t.even = make<T>(up, up, [&](int r, int c) { return analysis ? entry(r, c) : entry(c, r); });
+        t.odd = odd_part();
+    }
+}
 
 template <class T>
 void fill(TrigTable<T>& t, int n, bool analysis, bool is_sine, const double* weights) {
-    t.n = n, t.analysis = analysis, t.sine = is_sine, t.levels = 0;
+    fill(t, n, analysis);
+    t.sine = is_sine;
     T* scaled = new T[n];
     for (int k = 0; k < n; k++) scaled[k] = T(weights[is_sine ? n - 1 - k : k]);
     t.weights = scaled;
-    // analysis finds the differences in reversed order, synthesis wants them straight
-    const auto odd_part = [&](int size) {
-        const int half = size / 2;
-        const auto entry = [&](int j, int i) {
-            return cosine(2 * int64_t(2 * j + 1) * (2 * i + 1), size);
-        };
-        return analysis
-                   ? make<T>(half, half, [&](int j, int c) { return entry(j, half - 1 - c); })
-                   : make<T>(half, half, [&](int i, int j) { return entry(j, i); });
-    };
-    int size = n;
-    for (; size % 2 == 0 && size > kHalveAbove; size /= 2, t.levels++) {
-        if (size > kHalveUpTo) {
-            t.large_odd[t.levels] = odd_part(size);
-            continue;
-        }
-        T* cosines = new T[size / 2];
-        for (int i = 0; i < size / 2; i++)
-            cosines[i] = T(2 * cosine(2 * (2 * int64_t(i) + 1), size));
-        t.cosines[t.levels] = cosines;
-    }
-    const int up = size - size / 2;
-    const auto entry = [&](int j, int i) { return cosine(4 * int64_t(j) * (2 * i + 1), size); };
-    t.even = make<T>(up, up, [&](int r, int c) { return analysis ? entry(r, c) : entry(c, r); });
-    t.odd = odd_part(size);
 }
 
+constexpr int kThirdFrom = 7;  // below, a dense product is as fast
+
 template <class T> void fill(HartleyTable<T>& t, int n, double scale) {
-    t.n = n, t.levels = 0;
+    t.n = n, t.levels = 0, t.scale = T(scale);
     int size = n;
     for (; size % 2 == 0 && size > kSmallest; size /= 2, t.levels++) {
         const int m = size / 2, up = (m + 1) / 2, down = m / 2, current = size;
+        if (m % 2 == 0 && down >= kThirdFrom) {
+            auto* third = new TrigTable<T>();
+            fill(*third, down, false);
+            t.third[t.levels] = third;
+            continue;
+        }
         t.cosine_level[t.levels] = make<T>(up, up, [&](int j, int c) {
-            return scale * cosine(8 * int64_t(up - 1 - c) * (2 * j + 1), current);
+            return scale * cosine(8 * int64_t(c) * (2 * j + 1), current);
         });
         t.sine_level[t.levels] = make<T>(down, down, [&](int j, int c) {
             return scale * sine(8 * int64_t(down - c) * (2 * j + 1), current);

@@ -17,20 +17,25 @@ template <class T> struct Dense {
 
 constexpr int kMaxLevels = 32;
 
-// Types II (analysis) and III (synthesis) by halving: a level of size s folds into two transforms
-// of size s / 2, the second of values scaled by `cosines`; the smallest size is two dense products.
-// Sine transforms run as cosine transforms with alternating signs and reversed coefficients.
+// Type II (analysis) or III (synthesis) of one size. A size that splits is one transform of half the
+// size, for the even coefficients, and two of a quarter, for the odd ones, after a turn of pairs of
+// differences; where a half is odd these are one dense product. Other sizes are small.h's, or two
+// dense products. Sine transforms run as cosine transforms with signs and reversed coefficients.
 template <class T> struct TrigTable {
-    int n, analysis, sine, levels;
-    const T* cosines[kMaxLevels];    // 2 cos(π(2i + 1) / 2s), s / 2 of them; null for a level
-    Dense<T> large_odd[kMaxLevels];  // too large for that, whose odd coefficients are dense
-    Dense<T> even, odd;              // of the smallest size
-    const T* weights;              // of the coefficients
+    int n, analysis, sine;
+    const T* weights;                  // of the coefficients; the topmost table's only
+    const TrigTable<T> *half, *quarter;
+    const T* turn;                     // cos θ, sin θ, ±sin θ, ±cos θ; θ = π(2i + 1) / 2n, i < n/4
+    Dense<T> large_odd;
+    const T* small;
+    Dense<T> even, odd;
 };
 
 template <class T> struct HartleyTable {
     int n, levels;
-    Dense<T> cosine_level[kMaxLevels], sine_level[kMaxLevels];
+    T scale;
+    const TrigTable<T>* third[kMaxLevels];  // type III, for both sums of a level; or null and
+    Dense<T> cosine_level[kMaxLevels], sine_level[kMaxLevels];  // dense products
     Dense<T> cosine_base, sine_base;
 };
 

@@ -1,15 +1,14 @@
-// Cosine, sine and Hartley transforms of columns: symmetric folds halve the work again and again,
-// small dense products do what the folds leave. The matrices come ready made (see tables.h).
+// Cosine and sine transforms of columns: symmetric folds halve the work again and again, small
+// products do what the folds leave. The matrices come ready made (see tables.h).
 #pragma once
 
 #include "rows.h"
+#include "small.h"
 #include "tables.h"
-#include "wht.h"
 
 namespace ORTHOWATT_ISA {
 
 using orthowatt::Dense;
-using orthowatt::HartleyTable;
 using orthowatt::TrigTable;
 
 // put(j, Σ_c matrix[j][c] x[c]); the matrix lies in blocks of rows, each block column by column.
@@ -31,6 +30,193 @@ inline void dense(const Dense<T>& d, const V* x, Put&& put) {
     else dense_block<8>(d.values, d.rows, d.cols, x, put);
 }
 
+// --- type II -----------------------------------------------------------------------------------
+
+// x (overwritten) of a size that does not split, into y, `stride` apart.
+template <class T, class V>
+inline void analyse_base(const TrigTable<T>& t, V* x, V* y, ptrdiff_t stride) {
+    if (t.small) return analyse_small(t.n, t.small, x, y, stride);
+    const int n = t.n, half = n / 2, up = n - half;
+    for (int i = 0; i < half; i++) {
+        const V front = x[i], back = x[n - 1 - i];
+        x[i] = front + back;
+        x[n - 1 - i] = front - back;
+    }
+    for (int i = 0; i < half / 2; i++) std::swap(x[up + i], x[n - 1 - i]);
+    dense(t.even, x, [&](int j, V v) { y[2 * j * stride] = v; });
+    dense(t.odd, x + up, [&](int j, V v) { y[(2 * j + 1) * stride] = v; });
+}
+
+template <class T, class V>
+void analyse(const TrigTable<T>& t, V* x, V* y, ptrdiff_t stride, V* work);
+
+// Sums s, and differences d: as they are, or turned. With N = n/2 and θ = π(2i + 1) / 4N the odd
+// coefficients are Σ d_i cos (2m + 1)θ, and cos (4k ± 1)θ = cos 4kθ cos θ ∓ sin 4kθ sin θ; as
+// θ of N - 1 - i is π/2 - θ, each pair d_i, d_(N-1-i) turned by θ gives one value to a cosine and
+// one to a sine transform of size N/2. (Plonka and Tasche 2005, "Fast and numerically stable
+// algorithms for discrete cosine transforms".)
+template <class T, class V, class Get>
+inline void fold(const TrigTable<T>& t, Get&& get, V* s, V* d) {
+    const int n = t.n, half = n / 2, quarter = n / 4;
+    if (!t.quarter) {
+        for (int i = 0; i < half; i++) {
+            const V front = get(i), back = get(n - 1 - i);
+            s[i] = front + back;
+            d[i] = front - back;
+        }
+        return;
+    }
+    const T* turn = t.turn;
+    for (int i = 0; i < quarter; i++, turn += 4) {
+        const V a = get(i), b = get(half - 1 - i), c = get(half + i), e = get(n - 1 - i);
+        s[i] = a + e;
+        s[half - 1 - i] = b + c;
+        const V outer = a - e, inner = b - c;
+        d[i] = outer * turn[0] + inner * turn[1];
+        d[quarter + i] = outer * turn[2] - inner * turn[3];
+    }
+}
+
+// The odd coefficients from the folded differences.
+template <class T, class V, class Put>
+inline void analyse_odd(const TrigTable<T>& t, V* d, Put&& put, V* work) {
+    if (!t.quarter) return dense(t.large_odd, d, [&](int m, V v) { put(2 * m + 1, v); });
+    const int quarter = t.n / 4;
+    V *u = work, *w = u + quarter;
+    analyse(*t.quarter, d, u, 1, w + quarter);
+    analyse(*t.quarter, d + quarter, w, 1, w + quarter);
+    put(1, u[0]);
+    for (int k = 1; k < quarter; k++) {
+        put(4 * k - 1, u[k] + w[quarter - k]);
+        put(4 * k + 1, u[k] - w[quarter - k]);
+    }
+    put(t.n - 1, w[0]);
+}
+
+// x (overwritten) into y, `stride` apart; work is room for 3n.
+template <class T, class V>
+void analyse(const TrigTable<T>& t, V* x, V* y, ptrdiff_t stride, V* work) {
+    if (!t.half) return analyse_base(t, x, y, stride);
+    const int half = t.n / 2;
+    V *s = work, *d = s + half, *rest = d + half;
+    fold(t, [&](int i) { return x[i]; }, s, d);
+    analyse_odd(t, d, [&](int k, V v) { y[k * stride] = v; }, rest);
+    analyse(*t.half, s, y, 2 * stride, rest);
+}
+
+// get(0) … get(n - 1) -> put(k, coefficient), likewise.
+template <class T, class V, class Get, class Put>
+inline void analyse_column(const TrigTable<T>& t, Get&& get, Put&& put, V* work) {
+    if (!t.half) {
+        V* y = work + t.n;
+        for (int i = 0; i < t.n; i++) work[i] = get(i);
+        analyse_base(t, work, y, 1);
+        for (int k = 0; k < t.n; k++) put(k, y[k]);
+        return;
+    }
+    const int half = t.n / 2;
+    V *s = work, *d = s + half, *rest = d + half;
+    fold(t, get, s, d);
+    analyse_odd(t, d, put, rest);
+    analyse(*t.half, s, d, 1, rest);
+    for (int k = 0; k < half; k++) put(2 * k, d[k]);
+}
+
+// --- type III: every step above, transposed ----------------------------------------------------
+
+// y, `stride` apart, of a size that does not split, to x.
+template <class T, class V>
+inline void synthesise_base(const TrigTable<T>& t, const V* y, ptrdiff_t stride, V* x, V* work) {
+    if (t.small) return synthesise_small(t.n, t.small, y, stride, x);
+    const int n = t.n, half = n / 2, up = n - half;
+    V *even = work, *odd = even + up, *sums = odd + half;
+    for (int j = 0; j < up; j++) even[j] = y[2 * j * stride];
+    for (int j = 0; j < half; j++) odd[j] = y[(2 * j + 1) * stride];
+    dense(t.even, even, [&](int i, V v) { sums[i] = v; });
+    if (up > half) x[half] = sums[half];
+    dense(t.odd, odd, [&](int i, V v) {
+        x[i] = sums[i] + v;
+        x[n - 1 - i] = sums[i] - v;
+    });
+}
+
+template <class T, class V>
+void synthesise(const TrigTable<T>& t, const V* y, ptrdiff_t stride, V* x, V* work);
+
+// The differences, still turned, from the odd coefficients get(k).
+template <class T, class V, class Get>
+inline void synthesise_odd(const TrigTable<T>& t, Get&& get, V* d, V* work) {
+    const int quarter = t.n / 4;
+    V *u = work, *w = u + quarter;
+    if (!t.quarter) {
+        for (int m = 0; m < t.n / 2; m++) u[m] = get(2 * m + 1);
+        return dense(t.large_odd, u, [&](int i, V v) { d[i] = v; });
+    }
+    u[0] = get(1);
+    for (int k = 1; k < quarter; k++) {
+        const V before = get(4 * k - 1), after = get(4 * k + 1);
+        u[k] = before + after;
+        w[quarter - k] = before - after;
+    }
+    w[0] = get(t.n - 1);
+    synthesise(*t.quarter, u, 1, d, w + quarter);
+    synthesise(*t.quarter, w, 1, d + quarter, w + quarter);
+}
+
+// Sums s and differences d, turned back -> put(i, value).
+template <class T, class V, class Put>
+inline void unfold(const TrigTable<T>& t, const V* s, const V* d, Put&& put) {
+    const int n = t.n, half = n / 2, quarter = n / 4;
+    if (!t.quarter) {
+        for (int i = 0; i < half; i++) {
+            put(i, s[i] + d[i]);
+            put(n - 1 - i, s[i] - d[i]);
+        }
+        return;
+    }
+    const T* turn = t.turn;
+    for (int i = 0; i < quarter; i++, turn += 4) {
+        const V u = d[i], w = d[quarter + i], front = s[i], back = s[half - 1 - i];
+        const V outer = u * turn[0] + w * turn[2], inner = u * turn[1] - w * turn[3];
+        put(i, front + outer);
+        put(n - 1 - i, front - outer);
+        put(half - 1 - i, back + inner);
+        put(half + i, back - inner);
+    }
+}
+
+// y, `stride` apart, to x; work is room for 3n.
+template <class T, class V>
+void synthesise(const TrigTable<T>& t, const V* y, ptrdiff_t stride, V* x, V* work) {
+    if (!t.half) return synthesise_base(t, y, stride, x, work);
+    const int half = t.n / 2;
+    V *s = work, *d = s + half, *rest = d + half;
+    synthesise(*t.half, y, 2 * stride, s, rest);
+    synthesise_odd(t, [&](int k) { return y[k * stride]; }, d, rest);
+    unfold(t, s, d, [&](int i, V v) { x[i] = v; });
+}
+
+// get(0) … get(n - 1) -> put(i, value), likewise.
+template <class T, class V, class Get, class Put>
+inline void synthesise_column(const TrigTable<T>& t, Get&& get, Put&& put, V* work) {
+    if (!t.half) {
+        V* x = work + t.n;
+        for (int k = 0; k < t.n; k++) work[k] = get(k);
+        synthesise_base(t, work, 1, x, x + t.n);
+        for (int i = 0; i < t.n; i++) put(i, x[i]);
+        return;
+    }
+    const int half = t.n / 2;
+    V *s = work, *d = s + half, *rest = d + half;
+    for (int k = 0; k < half; k++) d[k] = get(2 * k);
+    synthesise(*t.half, d, 1, s, rest);
+    synthesise_odd(t, get, d, rest);
+    unfold(t, s, d, put);
+}
+
+// --- a whole column ----------------------------------------------------------------------------
+
+// Sine transforms run as cosine transforms with alternating signs and reversed coefficients.
 template <class T> struct TrigAxis {
     using V = typename Lanes<T>::V;
     static constexpr bool kMirrors = false;
@@ -38,141 +224,14 @@ template <class T> struct TrigAxis {
 
     template <class In, class Out> void operator()(In in, In, Out out, V* work) const {
         const TrigTable<T>& t = *table;
-        const int n = t.n;
-        V *a = work, *y = work + n;
-        if (t.analysis) {
-            for (int i = 0; i < n; i++) a[i] = t.sine && i & 1 ? -in.get(i) : in.get(i);
-            analyse(t, 0, n, a, y, 1);
-            for (int k = 0; k < n; k++) out.put(t.sine ? n - 1 - k : k, y[k] * t.weights[k]);
-        } else {
-            for (int k = 0; k < n; k++) y[k] = in.get(t.sine ? n - 1 - k : k) * t.weights[k];
-            synthesise(t, 0, n, y, 1, a, work + 2 * n);
-            for (int i = 0; i < n; i++) out.put(i, t.sine && i & 1 ? -a[i] : a[i]);
-        }
-    }
-
-    // DCT-II of a (overwritten) into y, `stride` apart. Sums have the even coefficients. With
-    // θ = π(2i + 1) / 2n and d the differences, 2 cos θ · cos (2k + 1)θ = cos 2kθ + cos (2k + 2)θ:
-    // the transform z of 2 cos θ · d is y_k + y_(k-1), so the odd ones are alternating sums of z.
-    // (Kok 1997, "Fast algorithm for computing discrete cosine transform".)
-    static void analyse(const TrigTable<T>& t, int level, int n, V* a, V* y, ptrdiff_t stride) {
-        const int half = n / 2, up = n - half;
-        for (int i = 0; i < half; i++) {
-            const V front = a[i], back = a[n - 1 - i];
-            a[i] = front + back;
-            a[n - 1 - i] = front - back;  // in reversed order, which changes every second sign of z
-        }
-        if (level == t.levels) {
-            dense(t.even, a, [&](int j, V v) { y[2 * j * stride] = v; });
-            dense(t.odd, a + up, [&](int j, V v) { y[(2 * j + 1) * stride] = v; });
-            return;
-        }
-        analyse(t, level + 1, half, a, y, 2 * stride);
-        const T* cosines = t.cosines[level];
-        if (!cosines) {
-            dense(t.large_odd[level], a + half, [&](int j, V v) { y[(2 * j + 1) * stride] = v; });
-            return;
-        }
-        for (int i = 0; i < half; i++) a[n - 1 - i] *= cosines[i];
-        analyse(t, level + 1, half, a + half, y + stride, 2 * stride);
-        V sum = y[stride] * T(0.5);
-        y[stride] = sum;
-        for (int k = 1; k < half; k++) {
-            V& z = y[(2 * k + 1) * stride];
-            sum = sum + z;
-            z = k & 1 ? -sum : sum;
-        }
-    }
-
-    // DCT-III of y, `stride` apart (overwritten), into a: every step above, transposed.
-    static void synthesise(const TrigTable<T>& t, int level, int n, V* y, ptrdiff_t stride, V* a,
-                           V* work) {
-        const int half = n / 2, up = n - half;
-        V *even = work, *odd = work + up;
-        if (level == t.levels) {
-            for (int j = 0; j < up; j++) even[j] = y[2 * j * stride];
-            for (int j = 0; j < half; j++) odd[j] = y[(2 * j + 1) * stride];
-            V* sums = odd + half;
-            dense(t.even, even, [&](int i, V v) { sums[i] = v; });
-            if (up > half) a[half] = sums[half];
-            dense(t.odd, odd, [&](int i, V v) {
-                a[i] = sums[i] + v;
-                a[n - 1 - i] = sums[i] - v;
-            });
-            return;
-        }
-        synthesise(t, level + 1, half, y, 2 * stride, even, work + n);
-        const T* cosines = t.cosines[level];
-        if (!cosines) {
-            V* x = work + n;
-            for (int j = 0; j < half; j++) x[j] = y[(2 * j + 1) * stride];
-            dense(t.large_odd[level], x, [&](int i, V v) { odd[i] = v; });
-        } else {
-            V sum = {};
-            for (int k = half - 1; k > 0; k--) {
-                V& x = y[(2 * k + 1) * stride];
-                sum = x - sum;
-                x = sum;
-            }
-            y[stride] = (y[stride] - sum) * T(0.5);
-            synthesise(t, level + 1, half, y + stride, 2 * stride, odd, work + n);
-            for (int i = 0; i < half; i++) odd[i] *= cosines[i];
-        }
-        for (int i = 0; i < half; i++) {
-            const V e = even[i], o = odd[i];
-            a[i] = e + o;
-            a[n - 1 - i] = e - o;
-        }
-    }
-};
-
-// y_k = Σ x_i (cos + sin)(2πik/n): a cosine sum of the even part, a sine sum of the odd part.
-template <class T> struct HartleyAxis {
-    using V = typename Lanes<T>::V;
-    static constexpr bool kMirrors = true;
-    const HartleyTable<T>* table;
-
-    template <class In, class Out> void operator()(In even, In odd, Out out, V* work) const {
-        const int n = table->n, half = n / 2;
-        V *cosine = work, *sine = work + half + 1, *a = sine + half + 1;
-        a[0] = even.get(0);
-        for (int i = 1; i <= half; i++)
-            a[i] = 2 * i == n ? even.get(i) : even.get(i) + even.get(n - i);
-        int size = n, stride = 1;
-        for (int l = 0; l < table->levels; l++) {
-            const Dense<T>& level = table->cosine_level[l];
-            const int m = size / 2, count = level.cols;
-            for (int i = 0; i < count; i++) {
-                const V front = a[i], back = a[m - i];
-                a[i] = front + back;
-                a[m - i] = front - back;
-            }
-            dense(level, a + m - count + 1, [&](int j, V v) { cosine[(2 * j + 1) * stride] = v; });
-            size = m;
-            stride *= 2;
-        }
-        dense(table->cosine_base, a, [&](int j, V v) { cosine[j * stride] = v; });
-        for (int i = 1; 2 * i < n; i++) a[i] = odd.get(i) - odd.get(n - i);
-        size = n, stride = 1;
-        for (int l = 0; l < table->levels; l++) {
-            const Dense<T>& level = table->sine_level[l];
-            const int m = size / 2, count = level.cols;
-            for (int i = 1; 2 * i < m; i++) {
-                const V front = a[i], back = a[m - i];
-                a[i] = front - back;
-                a[m - i] = front + back;
-            }
-            dense(level, a + m - count, [&](int j, V v) { sine[(2 * j + 1) * stride] = v; });
-            size = m;
-            stride *= 2;
-        }
-        dense(table->sine_base, a + 1, [&](int j, V v) { sine[(j + 1) * stride] = v; });
-        out.put(0, cosine[0]);
-        for (int k = 1; 2 * k < n; k++) {
-            out.put(k, cosine[k] + sine[k]);
-            out.put(n - k, cosine[k] - sine[k]);
-        }
-        if (n % 2 == 0) out.put(half, cosine[half]);
+        const auto place = [&](ptrdiff_t k) { return t.sine ? t.n - 1 - k : k; };
+        const auto sign = [&](ptrdiff_t i, V v) { return t.sine && i & 1 ? -v : v; };
+        if (t.analysis)
+            analyse_column(t, [&](ptrdiff_t i) { return sign(i, in.get(i)); },
+                           [&](ptrdiff_t k, V v) { out.put(place(k), v * t.weights[k]); }, work);
+        else
+            synthesise_column(t, [&](ptrdiff_t k) { return in.get(place(k)) * t.weights[k]; },
+                              [&](ptrdiff_t i, V v) { out.put(i, sign(i, v)); }, work);
     }
 };
 

@@ -190,29 +190,29 @@ inline int next_radix(ptrdiff_t left) {
     return kRadix;
 }
 
-// Sylvester's matrix of order n, over points in steps of 1; `work` holds n registers. The first
-// two passes go block by block, so that the second finds the first's results in the inner cache.
+// Sylvester's matrix of order n, over points in steps of 1; `work` holds n registers. The passes
+// over distant points come first; the last two go block by block, in the innermost cache.
 template <class In, class Out, class V = typename In::V>
 inline void sylvester(ptrdiff_t n, In in, Out out, V scale, V* work) {
     if (n <= kRadix) return radix_pass(int(n), n, 1, in, out, scale);
     const V one = V{} + Elements<V>(1);
     constexpr ptrdiff_t block = kRadix * kRadix;
-    ptrdiff_t stride = block;
     if (n <= block) {
         const int radix = next_radix(n);
         radix_pass(radix, n, 1, in, to_work(work), one);
         return radix_pass(int(n / radix), n, radix, from_work(work), out, scale);
     }
-    for (ptrdiff_t i = 0; i < n; i += block) {
-        radix_pass<kRadix>(block, 1, In{in.p + i * in.step, in.step}, to_work(work + i), one);
-        radix_pass<kRadix>(block, kRadix, from_work(work + i), to_work(work + i), one);
-    }
-    for (ptrdiff_t left = n / block;;) {
+    bool first = true;
+    for (ptrdiff_t left = n / block, stride = n; left > 1; first = false) {
         const int radix = next_radix(left);
         left /= radix;
-        if (left == 1) return radix_pass(radix, n, stride, from_work(work), out, scale);
-        radix_pass(radix, n, stride, from_work(work), to_work(work), one);
-        stride *= radix;
+        stride /= radix;
+        if (first) radix_pass(radix, n, stride, in, to_work(work), one);
+        else radix_pass(radix, n, stride, from_work(work), to_work(work), one);
+    }
+    for (ptrdiff_t i = 0; i < n; i += block) {
+        radix_pass<kRadix>(block, kRadix, from_work(work + i), to_work(work + i), one);
+        radix_pass<kRadix>(block, 1, from_work(work + i), out.from(i), scale);
     }
 }
 
