@@ -65,6 +65,11 @@ def test_streamed_batches_are_those_of_a_held_set(folder, options):
             assert_same(epoch(streamed, number, start, **options), first)
 
 
+def test_streamed_batches_can_be_scored(folder):
+    with torch.inference_mode():
+        assert_same(epoch(load(folder, "stream"), 1), epoch(load(folder, "device"), 1))
+
+
 def test_a_streamed_set_says_so_and_has_the_same_checksum(folder):
     held, streamed = load(folder, "device"), load(folder, "stream")
     assert streamed.checksum == held.checksum

@@ -59,7 +59,7 @@ class Files:
                 f"but {free / 1e9:.1f} GB of memory are free; choose cache=stream, or a smaller "
                 "image_size"
             )
-        images = torch.empty(self.shape, dtype=torch.uint8)
+        images = _empty(self.shape)
 
         def work(index: int) -> None:
             images[index] = decode(self.paths[index], self.names[index], self.size)
@@ -75,13 +75,19 @@ class Files:
 
     def start(self, positions: Sequence[int], threads: Executor, pin: bool) -> Pending:
         """Begin to decode the images at `positions`, into pinned memory if a GPU will fetch it."""
-        images = torch.empty((len(positions), *self.shape[1:]), dtype=torch.uint8, pin_memory=pin)
+        images = _empty((len(positions), *self.shape[1:]), pin)
 
         def work(place: int, index: int) -> None:
             images[place] = decode(self.paths[index], self.names[index], self.size)
 
         jobs = [threads.submit(work, place, index) for place, index in enumerate(positions)]
         return Pending(images, tuple(jobs))
+
+
+def _empty(shape: tuple[int, ...], pin: bool = False) -> Tensor:
+    """Room for images, which threads may fill: they know nothing of the caller's inference mode."""
+    with torch.inference_mode(False):
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=pin)
 
 
 @dataclass(frozen=True)
