@@ -25,6 +25,9 @@ def test_a_target_ends_training_after_its_epoch(small, tmp_path):
     assert scores[-1] >= 0.6 > max(scores[:-1], default=0.0)
     assert any("target_accuracy 0.6 was reached" in warning for warning in record.warnings)
     assert record.metrics["test_accuracy"] > 0.5
+    cost = record.settings["joules_to_target"]
+    known = record.energy_of("train")["joules"] is not None
+    assert (cost["value"] is not None) == known
     assert train_run(config, tmp_path).metrics == record.metrics
 
 

@@ -134,6 +134,7 @@ def killed(work):
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_run_killed_at_ten_random_steps_ends_with_the_same_bits(whole, tmp_path, recorder):
     reference, config = whole

@@ -107,6 +107,7 @@ def _positional(argv: Sequence[str]) -> str:
 
 
 def _train(options: Options) -> int:
+    from ..energy import Energy
     from ..train.loop import train_run
     from ..train.progress import progress_for
     from ..train.ranks import is_first
@@ -121,9 +122,8 @@ def _train(options: Options) -> int:
         print_json(record.to_dict())
     else:
         accuracy = record.metric("test_accuracy")
-        energy = record.energy_of("run")
-        joules = energy.get("joules")
-        cost = f"{joules:,.1f} J" if joules is not None else f"energy unknown: {energy['reason']}"
+        energy = Energy.from_dict(dict(record.energy_of("run")))
+        cost = str(energy) if energy.joules is not None else f"energy {energy}"
         found = "none" if accuracy is None else f"{accuracy:.4f}"
         print(f"test accuracy {found}; {cost}")
         if "stopped" in record.settings:

@@ -203,6 +203,9 @@ def _test(run: Run, work: Work, position: Position) -> None:
     if position.stopped:
         record.settings["stopped"] = position.stopped
         record.warnings.append(records.stopped_note(position.stopped))
+    reached = records.to_target(record.epochs, config.target_accuracy)
+    if reached is not None:
+        record.settings["joules_to_target"] = reached
     beside = {}
     if work.average is not None:
         beside["test_accuracy_last_weights"] = (work.model, False)

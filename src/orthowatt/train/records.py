@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..data.sources import Dataset
+from ..energy import Energy
+from ..energy.derived import joules_to_accuracy
 from ..energy.provenance import host, software
 from ..errors import DataError, InputError
 from ..record import RunRecord
@@ -164,6 +166,17 @@ def time_metrics(
         **clock.metrics(),
         "images_per_second": step_images / clock.mean if clock.mean else None,
     }
+
+
+def to_target(epochs: list[dict[str, Any]], target: float | None) -> dict[str, Any] | None:
+    """Joules of training until validation first reached `target`, in JSON form.
+
+    None without a target, or before the first epoch.
+    """
+    if target is None or not epochs:
+        return None
+    told = [(e["validation_accuracy"], Energy.from_dict(e["energy"])) for e in epochs]
+    return joules_to_accuracy(told, target).to_dict()
 
 
 def energy_metrics(energy: dict[str, Any], images: int) -> dict[str, float | None]:
