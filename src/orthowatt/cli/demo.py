@@ -80,6 +80,7 @@ def _act_audit(out: Path, console: Console) -> Audit:
 
 def _act_transforms(out: Path, console: Console) -> list[dict[str, Any]]:
     from ..bench.selfcheck import scan_spectra, transform_checks
+    from ..data.files import Files
     from ..data.sources import load
 
     console.rule("[bold]2 of 3  The transforms on this machine", align="left")
@@ -90,7 +91,9 @@ def _act_transforms(out: Path, console: Console) -> list[dict[str, Any]]:
     orders = ", ".join(str(n) for n in sorted({check["order"] for check in checks}))
     for name, error in worst.items():
         console.print(f"{name:<8} orders {orders}: largest error {error:.1e} of the largest value")
-    scan = load("digits").test_images[0].float().mean(0)
+    scans = load("digits").test_images
+    assert not isinstance(scans, Files)  # the digits are held in memory
+    scan = scans[0].float().mean(0)
     spectra = scan_spectra(scan, "One scanned digit and its spectra")
     write_atomic(out / "transforms.json", dumps({"checks": checks, "spectra": spectra}) + "\n")
     return checks
