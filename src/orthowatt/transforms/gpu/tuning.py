@@ -52,8 +52,9 @@ def share(axes: Axes, inner: int, itemsize: int) -> Share:
 
 
 def turned(axis: Axis | SmallPlane) -> bool:
-    """Whether rows are transformed as lanes: large matrices stay where they are that way."""
-    return axis.pad > 64 and axis.sets > 1
+    """Whether rows are transformed as lanes: large matrices stay where they are that way, and
+    many parts stay in registers."""
+    return (axis.pad > 64 and axis.sets > 1) or axis.parts > 4
 
 
 def _planes(rows: Axis, cols: Axis) -> Share:
@@ -91,7 +92,7 @@ def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
     block = max(16, min(256 // itemsize, LARGEST_TILE // 4 // entries(axis)))
     while block > 16 and block // 2 >= inner > 1:
         block //= 2
-    return Share(block, 8 if axis.pad > 64 else 4)
+    return Share(block, 8 if axis.pad > 64 or axis.parts > 8 else 4)
 
 
 def parts_of(kind: str, rows: int, cols: int, inner: int) -> tuple[int, int]:
