@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..config import LAYERS, POSITIONS, TRANSFORMS
+from ..config import LAYERS, TRANSFORMS
 from .common import Common, parse, print_json
+
+
+_PLACES = {
+    "input": "before the first layer",
+    "early": "after the first block of the first stage",
+    "late": "after the last block of the last stage but one",
+    "early+late": "at both",
+    "final": "after the last stage, before pooling",
+    "MODULE[+MODULE…]": "after the modules so named, as in layer2.1 or conv4_block6",
+}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -36,7 +46,7 @@ def _names() -> dict[str, dict[str, str]]:
         "recipes (orthowatt run)": _first_lines(RECIPES),
         "studies (orthowatt study)": _first_lines(STUDIES),
         "transforms (--transform)": dict.fromkeys(TRANSFORMS, ""),
-        "positions (--position)": dict.fromkeys(POSITIONS, ""),
+        "positions (--position)": _PLACES,
         "layers (--layer)": dict.fromkeys(LAYERS, ""),
         "data sets (--data)": dict(DATA_SETS),
         "claims (orthowatt audit)": dict.fromkeys(bundled(), ""),
