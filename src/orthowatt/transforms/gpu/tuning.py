@@ -1,8 +1,9 @@
 """How the kernels share out their work: a fixed table, so that results repeat bit by bit.
 
 Chosen by counting (registers a thread, bytes in flight, accesses of whole 32-byte sectors) and by
-what the compiler reports for compute capability 9.0; `benchmarks/gpu.py --sweep` measures the
-neighbours of every entry.
+what the compiler reports for compute capability 9.0 (`benchmarks/results/sm90-compiled.json`, made
+by `benchmarks/gpu_compiled.py`). Not yet measured on a GPU: `benchmarks/gpu.py --sweep` does that
+for the neighbours of every entry.
 """
 
 from __future__ import annotations
