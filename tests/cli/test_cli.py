@@ -314,3 +314,11 @@ def test_ctrl_c_keeps_finished_work(tmp_path):
     assert again.returncode == 0
     assert "runs are already done" in again.stderr
     assert (out / "report.html").exists()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the null device stays open, as stdout does
+def test_a_closed_stdout_is_no_error(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert main(["list"]) == 0
+    assert main(["lst"]) == 2

@@ -29,6 +29,7 @@ VERBS = {
 def main(argv: Sequence[str]) -> int:
     """Run one verb; returns the exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
     arguments = list(argv)
+    _open_closed_streams()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return DONE if arguments else USAGE
@@ -42,6 +43,13 @@ def main(argv: Sequence[str]) -> int:
         print(f"orthowatt: no verb {verb!r}; {closest(verb, VERBS)}", file=sys.stderr)
         return USAGE
     return _guarded(verb, rest)
+
+
+def _open_closed_streams() -> None:
+    """A stream that the shell closed (>&-) is None in Python; what is written there is dropped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _guarded(verb: str, rest: list[str]) -> int:

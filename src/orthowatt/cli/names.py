@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from ..config import LAYERS, TRANSFORMS
 from .common import Common, parse, print_json
 
-
 _PLACES = {
     "input": "before the first layer",
     "early": "after the first block of the first stage",

@@ -8,5 +8,5 @@ DATA_SETS = {
     "cifar10": "60,000 photos of 10 classes, 32×32, official files or a download (170 MB)",
     "cifar100": "60,000 photos of 100 classes, 32×32, official files or a download (169 MB)",
     "imagefolder:PATH": "train and val or test folders, or one, with a sub-folder for each class",
-    "table:FILE.csv": "images by path,label[,split]: paths from the file's folder; train, val or test",
+    "table:FILE.csv": "files by columns path,label[,split]: path from its folder; train, val, test",
 }

@@ -132,7 +132,8 @@ def freeze(model: nn.Module, names: Iterable[str]) -> tuple[str, ...]:
         found = keras.freezable(name, model)
         if not found:
             known = [n for n, _ in model.named_modules() if n]
-            hint = closest(str(name), ["conv1", *keras.names(model), *known])
+            names_known = dict.fromkeys(["conv1", *keras.names(model), *known])
+            hint = closest(str(name), names_known)
             raise InputError(f"the model has no part {name!r} to freeze; {hint}")
         modules += found
     frozen = {}
