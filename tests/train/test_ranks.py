@@ -1,13 +1,12 @@
 """Several processes train one run together: the same step as one, energy by device, one voice."""
 
 import json
+import multiprocessing
 import os
-import signal
-import socket
 import subprocess
 import sys
-import warnings
 
+import children
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,44 +19,9 @@ from orthowatt.train.loop import train_run
 from orthowatt.train.ranks import Ranks
 from orthowatt.train.segments import OTHERS, over_ranks, without_others
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def start(config, folder, size=2, act=lambda rank: None, progress=None):
-    """The processes that torchrun would start, forked; their process ids."""
-    port, children = str(free_port()), []
-    for rank in range(size):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # newer Pythons warn of forks; one thread computes here
-            child = os.fork()
-        if child == 0:
-            os.environ |= {
-                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
-                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-            }  # fmt: skip
-            code = 1
-            try:
-                act(rank)
-                train_run(config, folder, progress=progress)
-                code = 0
-            except SystemExit as stop:
-                code = stop.code
-            except BaseException as error:
-                (folder / f"error-{rank}").write_text(str(error))
-            finally:
-                os._exit(code)
-        children.append(child)
-    return children
-
-
-def codes(children):
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+needs_forks = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="needs a fork server"
+)
 
 
 @pytest.fixture
@@ -83,12 +47,11 @@ def furthest(left, right):
 
 
 @pytest.mark.slow
-@needs_fork
+@needs_forks
 def test_without_batch_norm_two_processes_are_one_up_to_rounding(shared, tmp_path):
     config = shared("convnext_atto", image_size=32, epochs=1, batch_size=480)
     alone = train_run(config, tmp_path / "one")
-    (tmp_path / "two").mkdir()
-    assert codes(start(config, tmp_path / "two")) == [0, 0]
+    assert children.codes(children.start_ranks(config, tmp_path / "two")) == [0, 0]
     together = RunRecord.load(tmp_path / "two")
     assert furthest(tmp_path / "two", tmp_path / "one") < 1e-4
     assert together.settings["ranks"] == 2
@@ -98,51 +61,38 @@ def test_without_batch_norm_two_processes_are_one_up_to_rounding(shared, tmp_pat
     assert checked == pytest.approx(alone.epochs[0]["validation_loss"], rel=1e-4)
 
 
-@needs_fork
+@pytest.mark.slow
+@needs_forks
 def test_batch_norm_sees_its_own_process_alone(shared, tmp_path):
     """The documented difference: statistics over a share of the batch are other statistics."""
     config = shared("orthowatt_resnet8")
     train_run(config, tmp_path / "one")
-    (tmp_path / "two").mkdir()
-    assert codes(start(config, tmp_path / "two")) == [0, 0]
+    assert children.codes(children.start_ranks(config, tmp_path / "two")) == [0, 0]
     assert furthest(tmp_path / "two", tmp_path / "one") > 1e-2
 
 
 @pytest.mark.slow
-@needs_fork
-def test_a_signal_to_one_stops_all_and_can_be_continued(shared, tmp_path, recorder):
+@needs_forks
+def test_a_signal_to_one_stops_all_and_can_be_continued(shared, tmp_path):
     config = shared("orthowatt_resnet8", epochs=2)
-    for name in ("parts", "whole"):
-        (tmp_path / name).mkdir()
-    progress = recorder(at=3, number=signal.SIGTERM)
-    assert codes(start(config, tmp_path / "parts", progress=progress)) == [143, 143]
+    assert children.codes(children.start_ranks(config, tmp_path / "parts", at=3)) == [143, 143]
     stopped = RunRecord.load(tmp_path / "parts")
     assert (stopped.status, stopped.metrics["epochs_done"]) == ("interrupted", 0)
-    assert codes(start(config, tmp_path / "parts")) == [0, 0]
-    assert codes(start(config, tmp_path / "whole")) == [0, 0]
+    assert children.codes(children.start_ranks(config, tmp_path / "parts")) == [0, 0]
+    assert children.codes(children.start_ranks(config, tmp_path / "whole")) == [0, 0]
     assert furthest(tmp_path / "parts", tmp_path / "whole") == 0.0
     left, right = RunRecord.load(tmp_path / "parts"), RunRecord.load(tmp_path / "whole")
     assert [e["train_loss"] for e in left.epochs] == [e["train_loss"] for e in right.epochs]
 
 
-@needs_fork
+@pytest.mark.slow
+@needs_forks
 def test_a_process_that_fails_says_which_it_is(shared, tmp_path):
-    from orthowatt.data import sources
-    from orthowatt.errors import DataError
-
-    def act(rank):
-        def broken(*_, **__):
-            raise DataError("the disk is gone")
-
-        if rank == 1:
-            sources.load = broken
-
-    children = start(shared("orthowatt_resnet8"), tmp_path, act=act)
-    _, status = os.waitpid(children[1], 0)
-    assert os.waitstatus_to_exitcode(status) == 1
+    first, second = children.start_ranks(shared("orthowatt_resnet8"), tmp_path, broken=1)
+    assert children.codes([second]) == [1]
     assert (tmp_path / "error-1").read_text() == "process 1 of 2: the disk is gone"
-    os.kill(children[0], signal.SIGKILL)  # as torchrun does
-    os.waitpid(children[0], 0)
+    first.kill()  # as torchrun does
+    first.join()
 
 
 @pytest.mark.slow

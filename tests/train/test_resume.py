@@ -2,11 +2,12 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import random
 import signal
-import warnings
 
+import children
 import pytest
 import torch
 from PIL import Image
@@ -38,6 +39,11 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     train_run(config, folder)
     return folder, config
+
+
+needs_forks = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="needs a fork server"
+)
 
 
 def untimed(metrics):
@@ -119,31 +125,14 @@ def test_the_whole_run_was_not_resumed(whole):
     assert not RunRecord.load(whole[0]).resumed
 
 
-def killed(work):
-    """Run `work` in a forked process, which must end by SIGKILL."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of forks; one thread computes here
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_run_killed_at_ten_random_steps_ends_with_the_same_bits(whole, tmp_path, recorder):
+@needs_forks
+def test_a_run_killed_at_ten_random_steps_ends_with_the_same_bits(whole, tmp_path):
     reference, config = whole
     config = config.replace(checkpoint_steps=2)
     steps = sorted(random.Random(5).sample(range(1, 3 * STEPS + 1), 10))
     for step in steps:
-        killed(
-            lambda: train_run(config, tmp_path, progress=recorder(at=step, number=signal.SIGKILL))  # noqa: B023
-        )
+        assert children.run(children.train, config, tmp_path, step) == -signal.SIGKILL
         assert not (tmp_path / "record.json").exists()
     record = train_run(config, tmp_path)
     assert_same_result(tmp_path, reference)
@@ -156,34 +145,25 @@ def test_a_run_killed_at_ten_random_steps_ends_with_the_same_bits(whole, tmp_pat
     assert not (tmp_path / "checkpoint.previous.pt").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@needs_forks
 @pytest.mark.slow
 @pytest.mark.parametrize("rename", range(1, 4))
-def test_a_kill_while_a_checkpoint_is_written(whole, tmp_path, monkeypatch, rename):
+def test_a_kill_while_a_checkpoint_is_written(whole, tmp_path, rename):
     """Before any of the three renames that put a checkpoint in its place."""
     reference, config = whole
-    calls = []
-
-    def replace(source, target):
-        if os.fspath(target).endswith((".pt", "coming")):
-            calls.append(target)
-        if len(calls) == 3 + rename:  # the second checkpoint; the first needs no third rename
-            os.kill(os.getpid(), signal.SIGKILL)
-        os.rename(source, target)
-
-    def work():
-        monkeypatch.setattr(os, "replace", replace)
-        train_run(config.replace(checkpoint_steps=2), tmp_path)
-
-    killed(work)
+    dying = config.replace(checkpoint_steps=2)
+    code = children.run(children.train_until_rename, dying, tmp_path, rename)
+    assert code == -signal.SIGKILL
     train_run(config, tmp_path)
     assert_same_result(tmp_path, reference)
     assert not list(tmp_path.glob(".checkpoint*"))
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path, recorder):
+@pytest.mark.slow
+@needs_forks
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path):
     reference, config = whole
-    killed(lambda: train_run(config, tmp_path, progress=recorder(at=2, number=signal.SIGKILL)))
+    assert children.run(children.train, config, tmp_path, 2) == -signal.SIGKILL
     assert not (tmp_path / "checkpoint.pt").exists()
     record = train_run(config, tmp_path)
     assert_same_result(tmp_path, reference)
@@ -194,9 +174,11 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole, tmp_path, r
     assert not list(tmp_path.glob("energy-*"))
 
 
-def test_another_configurations_journal_is_not_counted(whole, tmp_path, recorder):
+@pytest.mark.slow
+@needs_forks
+def test_another_configurations_journal_is_not_counted(whole, tmp_path):
     _, config = whole
-    killed(lambda: train_run(config, tmp_path, progress=recorder(at=2, number=signal.SIGKILL)))
+    assert children.run(children.train, config, tmp_path, 2) == -signal.SIGKILL
     record = train_run(config.replace(epochs=0), tmp_path)
     assert not record.resumed
     assert LOST not in record.warnings
