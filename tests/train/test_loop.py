@@ -196,6 +196,14 @@ def test_bad_input_leaves_no_record(small, tmp_path, changes, kind):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("inside", ["", "deeper/still"])
+def test_a_file_is_no_folder(small, tmp_path, inside):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is a file, but must be a folder"):
+        train_run(small(), tmp_path / "file" / inside)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(small, tmp_path, recorder):
     config = small(optimizer="sgd", learning_rate=1e30)
     progress = recorder()

@@ -25,8 +25,12 @@ from .provenance import code
 def earlier(directory: Path, config: RunConfig) -> RunRecord | None:
     """The folder's record of `config`; None where there is none, or none that is of use.
 
-    An unreadable or stale record is of no use. Raises `InputError` for another configuration's.
+    An unreadable or stale record is of no use. Raises `InputError` for another configuration's,
+    and for a folder that is a file.
     """
+    for place in (directory, *directory.parents):
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{place} is a file, but must be a folder; name another one")
     if not (directory / "record.json").exists():
         return None
     try:
