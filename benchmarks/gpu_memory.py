@@ -37,7 +37,7 @@ WARM_UP, STEPS = 5, 3
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--device", default="auto")
     options.add_argument("--out", type=Path)
     options.add_argument("--models", nargs="+", default=["resnet18", "resnet50"])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from ..transforms import cpu
+import torch
 
-#: Transforms that have compiled kernels on the CPU; the others are torch's own operations.
+from ..transforms import cpu, gpu
+
+#: Transforms that have kernels, compiled for the CPU and by Triton for GPUs; the others are torch's
+#: own operations.
 COMPILED = ("wht", "dct", "dst", "hartley")
 
 
 def transform_backend(transform: str, device: str) -> str:
     """What computes `transform` on a device of type `device`: the kernels and their instruction
-    set, or "plain torch".
+    set, "Triton kernels", or "plain torch".
 
-    >>> transform_backend("fft", "cpu"), transform_backend("wht", "cuda")
+    >>> transform_backend("fft", "cpu"), transform_backend("random", "cuda")
     ('plain torch', 'plain torch')
     """
-    if transform not in COMPILED or device != "cpu" or cpu.library() is None:
+    if transform not in COMPILED:
         return "plain torch"
-    return cpu.reason()
+    if device == "cuda":
+        usable = torch.cuda.is_available() and not gpu.unusable(torch.device("cuda"))
+        return "Triton kernels" if usable else "plain torch"
+    return "plain torch" if device != "cpu" or cpu.library() is None else cpu.reason()
