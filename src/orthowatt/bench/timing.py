@@ -1,4 +1,4 @@
-"""Times of calls, interleaved: every round calls each candidate once, in an order that rotates.
+"""Times of calls, interleaved: every round calls each candidate once, in an order drawn anew.
 
 What drifts (clocks, temperature, another process) then falls on all candidates alike, and their
 ratio is trustworthy where a lone time is not.
@@ -6,6 +6,7 @@ ratio is trustworthy where a lone time is not.
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -47,9 +48,11 @@ def interleaved(
     repeats = {name: _repeats(calls[name], device) for name in names}
     samples: dict[str, list[float]] = {name: [] for name in names}
     begin = time.perf_counter()
+    # A call pays for what the one before left in the caches to be written back: a fixed neighbour
+    # would charge one candidate with it always.
+    order = random.Random(0)
     for turn in range(most_rounds):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
+        for name in order.sample(names, len(names)):
             samples[name].append(_sample(calls[name], repeats[name], device))
         if turn + 1 >= least_rounds and time.perf_counter() - begin > seconds:
             break

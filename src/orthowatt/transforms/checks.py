@@ -95,10 +95,10 @@ def check_out(name: str, x: torch.Tensor, out: torch.Tensor | None, shape: Seque
 
 
 class Padding(NamedTuple):
-    """How a Walsh-Hadamard transform reaches its sizes: `widths` for torch's pad, or None."""
+    """How a Walsh-Hadamard transform reaches its sizes: `full` is what each dim is padded to."""
 
     dims: tuple[int, ...]
-    widths: tuple[int, ...] | None
+    full: tuple[int, ...]
     shape: tuple[int, ...]  # of the result
 
 
@@ -110,10 +110,11 @@ def check_orders(
     where = check_dims(name, shape, norm, *dims)
     check_choice(f"{name}: order", order, ("exact", "pow2"))
     check_choice(f"{name}: pad", pad, (None, "keep", "crop"))
-    widths = [0] * (2 * max(-dim for dim in where))
+    full: list[int] = []
     result = list(shape)
     for dim in where:
         size = shape[dim]
+        full.append(size)
         if hadamard.is_order(size, order):
             continue
         above = hadamard.padded_size(size, order)
@@ -123,18 +124,10 @@ def check_orders(
                 f"{hadamard.nearest(size, order)}; pad='keep' zero-pads to {above} and keeps "
                 "the larger spectrum, pad='crop' crops it back (then it is not orthogonal)"
             )
-        widths[2 * (-dim - 1) + 1] = above - size
+        full[-1] = above
         if pad == "keep":
             result[dim] = above
-    return Padding(where, tuple(widths) if any(widths) else None, tuple(result))
-
-
-def crop(x: torch.Tensor, dims: Sequence[int], sizes: Sequence[int]) -> torch.Tensor:
-    """The first `sizes` entries along `dims`."""
-    for dim, size in zip(dims, sizes, strict=True):
-        if x.shape[dim] != size:
-            x = x.narrow(dim, 0, size)
-    return x
+    return Padding(where, tuple(full), tuple(result))
 
 
 def check_sizes(

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from ..errors import InputError, InputTypeError, check_choice
 from . import bases, checks, hadamard, ops
@@ -43,14 +42,13 @@ def wht(
     True
     """
     x = checks.check_tensor("wht", x)
-    where, widths, shape = checks.check_orders("wht", x.shape, norm, order, pad, *_many(dims))
+    where, full, shape = checks.check_orders("wht", x.shape, norm, order, pad, *_many(dims))
     checks.check_out("wht", x, out, shape)
-    if widths is None:
+    sizes = tuple(x.shape[dim] for dim in where)
+    if full == sizes:
         return _call(x, "wht", where, norm or "none", out)
-    y = ops.apply(F.pad(x, widths), "wht", where, norm or "none")
-    if pad == "crop":
-        y = checks.crop(y, where, [x.shape[dim] for dim in where])
-    return y if out is None else out.copy_(y)
+    result = tuple(shape[dim] for dim in where)
+    return ops.apply_resized(x, "wht", where, norm or "none", full, result, out)
 
 
 def iwht(
@@ -79,8 +77,8 @@ def iwht(
     checks.check_out("iwht", x, out, shape)
     if shape == list(x.shape):
         return _call(x, "wht", where, norm or "inverse", out)
-    y = checks.crop(ops.apply(x, "wht", where, norm or "inverse"), where, sizes)
-    return y if out is None else out.copy_(y)
+    full = tuple(x.shape[dim] for dim in where)
+    return ops.apply_resized(x, "wht", where, norm or "inverse", full, sizes, out)
 
 
 def dct(
