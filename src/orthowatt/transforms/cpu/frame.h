@@ -214,9 +214,9 @@ void plane(const S* src, S* dst, const Shape& s, const Tile<T, Axis>& tile, ptrd
         const Next next{reinterpret_cast<const char*>(following + c), n2 * ptrdiff_t(sizeof(S))};
         (*tile.first)(column, column, OutRows<T, Next>{middle + c, n2, false, next}, work);
     });
-    auto *in = work, *out = work + n2, *odd = work + 2 * n2;
-    S* block = reinterpret_cast<S*>(work + 3 * n2);
-    auto* scratch = work + 4 * n2;
+    const ptrdiff_t apart = n2 + kApart;
+    auto *in = work, *out = in + apart, *odd = out + apart, *scratch = odd + 2 * apart;
+    S* block = reinterpret_cast<S*>(odd + apart);
     ptrdiff_t sent = 0;
     blocks<lanes>(n1, [&](ptrdiff_t r, int) {
         gather_rows<T, T>(middle + r * n2, n2, n2, lanes, in);

@@ -57,11 +57,11 @@ template <class T> int64_t units_of(const orthowatt_call& c) {
 template <class T> size_t work_of(const orthowatt_call& c) {
     constexpr int64_t lanes = kLanes<T>;
     const int64_t points = c.n1 * c.n2, longest = c.n1 > c.n2 ? c.n1 : c.n2;
-    const int64_t axis = 5 * longest + 8, plane = (points + lanes - 1) / lanes;
+    const int64_t axis = 5 * longest + 64, plane = (points + lanes - 1) / lanes;
     switch (frame_of<T>(c)) {
         case Frame::line: return size_t(plane) * kBytes;
         // middle, then a block of rows: in, out, mirrored, finished
-        case Frame::plane: return size_t(plane + 4 * c.n2 + axis) * kBytes;
+        case Frame::plane: return size_t(plane + 4 * (c.n2 + kApart) + axis) * kBytes;
         // in, out, and between two axes the middle
         default: return size_t((c.plan1 ? 3 : 2) * (points + c.n1) + axis) * kBytes;
     }

@@ -5,6 +5,9 @@
 
 namespace ORTHOWATT_ISA {
 
+// Registers between buffers, so that powers of two do not make a load wait for a store 4 KiB off.
+constexpr ptrdiff_t kApart = 3;
+
 template <class S> struct Rows {
     using V = VecOf<S>;
     const S* p;

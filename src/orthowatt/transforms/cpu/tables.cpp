@@ -9,7 +9,8 @@
 namespace orthowatt {
 namespace {
 
-constexpr int kSmallest = 8;  // sizes up to this are folded once and no further
+// Hartley sizes up to these, whose half is even or odd, are no further folded.
+constexpr int kSmallest = 8, kSmallestOdd = 14;
 
 double cosine(int64_t num, int64_t den) {  // cos(π num / (4 den))
     return std::cos(M_PI * double(num % (8 * den)) / (4.0 * double(den)));
@@ -20,7 +21,7 @@ double sine(int64_t num, int64_t den) {
 
 template <class T, class Entry> Dense<T> make(int rows, int cols, Entry&& entry) {
     // Maps of 7 · 2^k are common in networks: seven rows at a time waste nothing there.
-    const int block = rows % 7 == 0 && rows % 8 ? 7 : 8;
+    const int block = rows <= 4 ? 4 : rows % 7 == 0 && rows % 8 ? 7 : 8;
     const size_t size = size_t((rows + block - 1) / block) * block * cols;
     T* values = new T[size + 1]();
     for (int r = 0; r < rows; r++)
@@ -105,7 +106,7 @@ constexpr int kThirdFrom = 7;  // below, a dense product is as fast
 template <class T> void fill(HartleyTable<T>& t, int n, double scale) {
     t.n = n, t.levels = 0, t.scale = T(scale);
     int size = n;
-    for (; size % 2 == 0 && size > kSmallest; size /= 2, t.levels++) {
+    for (; size % 2 == 0 && size > (size % 4 ? kSmallestOdd : kSmallest); size /= 2, t.levels++) {
         const int m = size / 2, up = (m + 1) / 2, down = m / 2, current = size;
         if (m % 2 == 0 && down >= kThirdFrom) {
             auto* third = new TrigTable<T>();

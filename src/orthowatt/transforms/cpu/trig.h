@@ -26,7 +26,8 @@ inline void dense_block(const T* m, int rows, int cols, const V* x, Put&& put) {
 }
 template <class T, class V, class Put>
 inline void dense(const Dense<T>& d, const V* x, Put&& put) {
-    if (d.block == 7) dense_block<7>(d.values, d.rows, d.cols, x, put);
+    if (d.block == 4) dense_block<4>(d.values, d.rows, d.cols, x, put);
+    else if (d.block == 7) dense_block<7>(d.values, d.rows, d.cols, x, put);
     else dense_block<8>(d.values, d.rows, d.cols, x, put);
 }
 
@@ -93,12 +94,12 @@ inline void analyse_odd(const TrigTable<T>& t, V* d, Put&& put, V* work) {
     put(t.n - 1, w[0]);
 }
 
-// x (overwritten) into y, `stride` apart; work is room for 3n.
+// x (overwritten) into y, `stride` apart; work is room for 3n and 24 more.
 template <class T, class V>
 void analyse(const TrigTable<T>& t, V* x, V* y, ptrdiff_t stride, V* work) {
     if (!t.half) return analyse_base(t, x, y, stride);
     const int half = t.n / 2;
-    V *s = work, *d = s + half, *rest = d + half;
+    V *s = work, *d = s + half, *rest = d + half + kApart;
     fold(t, [&](int i) { return x[i]; }, s, d);
     analyse_odd(t, d, [&](int k, V v) { y[k * stride] = v; }, rest);
     analyse(*t.half, s, y, 2 * stride, rest);
@@ -115,7 +116,7 @@ inline void analyse_column(const TrigTable<T>& t, Get&& get, Put&& put, V* work)
         return;
     }
     const int half = t.n / 2;
-    V *s = work, *d = s + half, *rest = d + half;
+    V *s = work, *d = s + half, *rest = d + half + kApart;
     fold(t, get, s, d);
     analyse_odd(t, d, put, rest);
     analyse(*t.half, s, d, 1, rest);
@@ -185,12 +186,12 @@ inline void unfold(const TrigTable<T>& t, const V* s, const V* d, Put&& put) {
     }
 }
 
-// y, `stride` apart, to x; work is room for 3n.
+// y, `stride` apart, to x; work is room for 3n and 24 more.
 template <class T, class V>
 void synthesise(const TrigTable<T>& t, const V* y, ptrdiff_t stride, V* x, V* work) {
     if (!t.half) return synthesise_base(t, y, stride, x, work);
     const int half = t.n / 2;
-    V *s = work, *d = s + half, *rest = d + half;
+    V *s = work, *d = s + half, *rest = d + half + kApart;
     synthesise(*t.half, y, 2 * stride, s, rest);
     synthesise_odd(t, [&](int k) { return y[k * stride]; }, d, rest);
     unfold(t, s, d, [&](int i, V v) { x[i] = v; });
@@ -207,7 +208,7 @@ inline void synthesise_column(const TrigTable<T>& t, Get&& get, Put&& put, V* wo
         return;
     }
     const int half = t.n / 2;
-    V *s = work, *d = s + half, *rest = d + half;
+    V *s = work, *d = s + half, *rest = d + half + kApart;
     for (int k = 0; k < half; k++) d[k] = get(2 * k);
     synthesise(*t.half, d, 1, s, rest);
     synthesise_odd(t, get, d, rest);
