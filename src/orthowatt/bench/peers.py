@@ -85,6 +85,21 @@ def _fht_cpu(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
     return lambda: fht_cpu.fht(rows, out=target, axis=-1)
 
 
+def _fht_cpu_by_axes(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    """One axis after the other, as a plane that is no power of two would need it."""
+    if _fht_cpu(case, x, out) is None:
+        return None
+    import fht_cpu  # pyright: ignore[reportMissingImports]
+
+    planes, target = x.view(-1, *case.sizes).numpy(), out.view(-1, *case.sizes).numpy()
+
+    def both() -> None:
+        fht_cpu.fht(planes, out=target, axis=-1)
+        fht_cpu.fht(target, out=target, axis=-2)
+
+    return both
+
+
 def _one_line(case: Case) -> bool:
     """A contiguous plane of powers of two is one line for a Walsh-Hadamard transform."""
     powers = not any(n & (n - 1) for n in case.sizes)
@@ -134,6 +149,7 @@ _PEERS: dict[str, Callable[[Case, torch.Tensor, torch.Tensor], Call | None]] = {
     "scipy.fft": _scipy,
     "torch-dct": _torch_dct,
     "fht-cpu": _fht_cpu,
+    "fht-cpu by axes": _fht_cpu_by_axes,
     "hadamard-transform": _hadamard_transform,
     "fast-hadamard-transform": _fast_hadamard_transform,
 }
