@@ -91,11 +91,16 @@ def _fht_cpu_by_axes(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | N
         return None
     import fht_cpu  # pyright: ignore[reportMissingImports]
 
-    planes, target = x.view(-1, *case.sizes).numpy(), out.view(-1, *case.sizes).numpy()
+    height, width = case.sizes
+    turned = torch.empty(*x.shape[:-2], width, height, dtype=x.dtype)
+    rows, target = x.view(-1, width).numpy(), out.view(-1, width).numpy()
+    columns = turned.view(-1, height).numpy()
 
-    def both() -> None:
-        fht_cpu.fht(planes, out=target, axis=-1)
-        fht_cpu.fht(target, out=target, axis=-2)
+    def both() -> None:  # it takes rows of a matrix, so the plane is turned in between
+        fht_cpu.fht(rows, out=target, axis=-1)
+        turned.copy_(out.transpose(-2, -1))
+        fht_cpu.fht(columns, out=columns, axis=-1)
+        out.copy_(turned.transpose(-2, -1))
 
     return both
 
