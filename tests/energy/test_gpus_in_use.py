@@ -4,6 +4,7 @@ import subprocess
 import textwrap
 
 import pytest
+
 from sensor_fakes import UUID_A as A
 from sensor_fakes import UUID_B as B
 from sensor_fakes import Gpu, window

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensor_fakes import Powercap
 
 from orthowatt.energy import EnergyMeter
 from orthowatt.energy.counter import GAP
 from orthowatt.energy.rapl import RESET, SLEPT, Unwrapper, open_rapl
+from sensor_fakes import Powercap
 
 
 @given(
