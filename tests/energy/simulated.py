@@ -81,7 +81,8 @@ class Power:
 @dataclass
 class Board:
     """One GPU: `events` are (time, "reset" | "error" | "power" | "lost", NVML code); `mean` and
-    `instant` the seconds that the power readings average over (0: none), `renewed` how often."""
+    `instant` the seconds that the power readings average over (0: none), `renewed` how often.
+    With `spans` the counter's ticks are that many seconds apart, over and over."""
 
     uuid: str
     power: Power
@@ -95,6 +96,10 @@ class Board:
     instant: float = 0.025
     renewed: float = 0.1
     name: str = "NVIDIA H100 80GB HBM3"
+    spans: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.edges = [0.0, *itertools.accumulate(self.spans or (self.tick,))]
 
     def error(self, now: float, *kinds: str) -> int:
         """The code of an event of these kinds that has happened, 0 if none."""
@@ -103,7 +108,9 @@ class Board:
         )
 
     def millijoules(self, now: float) -> int:
-        ticked = math.floor((now - self.phase) / self.tick) * self.tick + self.phase
+        cycles, left = divmod(now - self.phase, self.edges[-1])
+        edge = self.edges[bisect.bisect_right(self.edges, left) - 1]
+        ticked = cycles * self.edges[-1] + edge + self.phase
         resets = [at for at, kind, _ in self.events if kind == "reset" and at <= ticked]
         if resets:
             return int(1000 * self.power.joules(max(resets), ticked))

@@ -1,5 +1,6 @@
 """The true energy lies within the stated bound, on a thousand random traces in virtual time."""
 
+import dataclasses
 import statistics
 from random import Random
 
@@ -9,24 +10,32 @@ from simulated import Board, Power, VirtualClock, metered, random_power, truth
 BOARDS = 25
 
 
-def random_boards(random, clock, event=None):
-    """Boards with random traces and ticks; with `event`, that happens to each within seconds."""
+def random_boards(random, clock, event=None, spans=None):
+    """Boards with random traces and ticks; with `event`, that happens to each within seconds;
+    with `spans`, the ticks are so irregular."""
     boards = []
     for index in range(BOARDS):
         tick = random.choice([0.02, 0.05, 0.1])
         board = Board(f"GPU-{index:04}", random_power(random), tick, random.uniform(0.0, tick))
+        if spans is not None:
+            phase = clock.now() - random.uniform(0.0, 0.1)
+            board = dataclasses.replace(board, phase=phase, spans=spans(random))
         if event is not None:
             board.events.append((clock.now() + random.uniform(1.0, 4.0), *event))
         boards.append(board)
     return boards
 
 
-def windows(seed, count, *, align, event=None, **options):
-    """`count` windows on each of 25 boards: (board, window, its energy of that board)."""
+def windows(seed, count, *, align, event=None, spans=None, first=0.0, **options):
+    """`count` windows on each of 25 boards: (board, window, its energy of that board), after a
+    window of `first` seconds that is not looked at."""
     random = Random(seed)
     clock = VirtualClock(seed, overshoot=8e-4)
-    boards = random_boards(random, clock, event)
+    boards = random_boards(random, clock, event, spans)
     with metered(clock, *boards, align=align, **options) as meter:
+        if first:
+            with meter.window("first"):
+                clock.sleep(first)
         for _ in range(count):
             clock.sleep(random.uniform(0.0, 0.3))
             with meter.window("run") as window:
@@ -53,6 +62,29 @@ def test_the_truth_lies_within_the_bound(align):
     # a bound that is merely huge does not pass
     assert statistics.median(bounds) <= 3 * max(errors)
     assert statistics.median(shares) < (0.005 if align else 0.2)
+
+
+def jittering(random):
+    return tuple(random.uniform(0.02, 0.1) for _ in range(40))
+
+
+def slower_than_timed(random):
+    """The first second's ticks, in which the meter times them, tell a fifth of the later ones."""
+    return (0.02,) * 50 + (0.1,) * 1000
+
+
+@pytest.mark.parametrize("spans", [jittering, slower_than_timed])
+@pytest.mark.parametrize("align", [True, False])
+def test_ticks_that_were_timed_wrong_stay_within_the_bound(align, spans):
+    """From the beginning where their timing shows it, else from the first seconds on."""
+    found, first = 0, 5.0 if spans is slower_than_timed else 0.0
+    for seed in range(3):
+        for board, window, energy in windows(seed, 4, align=align, spans=spans, first=first):
+            if energy.joules is not None:
+                found += 1
+                error = abs(energy.joules - truth(board, window))
+                assert error <= energy.bound_joules, (seed, board, energy)
+    assert found > 250
 
 
 @pytest.mark.parametrize(

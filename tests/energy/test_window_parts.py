@@ -113,6 +113,34 @@ def test_overlapping_windows_are_each_right():
     assert second.energy.seconds == pytest.approx(4.0, abs=0.2)
 
 
+def test_a_sum_over_windows_that_were_open_at_once_says_so():
+    clock = VirtualClock()
+    with metered(clock, Board(A, Power([(1.0, 300.0)]))) as meter:
+        with meter.window("call") as outer:
+            clock.sleep(2.0)
+            with meter.window("call") as inner:
+                clock.sleep(2.0)
+        with meter.window("other"):
+            clock.sleep(1.0)
+        sums = meter.sums
+    assert sums["call"].energy.joules > 1.4 * outer.energy.joules
+    assert "counted-twice" in sums["call"].energy.flags
+    assert "counted-twice" in sums["call"].to_dict()["parts"][f"gpu:{A}"]["flags"]
+    for energy in (outer.energy, inner.energy, sums["other"].energy):
+        assert "counted-twice" not in energy.flags
+
+
+def test_a_window_of_no_time_is_that_of_a_tick():
+    """Its end must not share the reading of its own beginning, which would count nothing."""
+    clock = VirtualClock()
+    board = Board(A, Power([(1.0, 300.0)]), tick=0.1)
+    with metered(clock, board) as meter, meter.window("step") as step:
+        clock.sleep(1e-4)
+    assert step.energy.joules == pytest.approx(300 * step.energy.seconds, rel=0.01)
+    assert step.energy.seconds == pytest.approx(0.1, abs=1e-3)
+    assert "edge-wait" in step.energy.flags
+
+
 def test_several_boards_each_at_their_own_tick():
     clock = VirtualClock(overshoot=5e-4)
     boards = [Board(A, POWER, tick=0.1), Board(B, Power([(1.0, 200.0)]), tick=0.02, phase=0.007)]

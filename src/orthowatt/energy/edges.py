@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .counter import Reading
-from .gpu import GpuCounter, Poll
+from .gpu import SLOWEST_TICK_SECONDS, GpuCounter, Poll
+from .keeper import Keeper
 
 _POLL_SECONDS = 2e-4
 _CALIBRATION_SECONDS = 0.5
 _CALIBRATION_TICKS = 3
+_LONGEST_WAIT_SECONDS = 0.25
+_CHECK_SECONDS = 1.0
+#: Ticks of which one is so many times as long as another have no period.
+_IRREGULAR = 1.25
 
 
 @dataclass
@@ -57,17 +63,36 @@ def _watch(counters: Sequence[GpuCounter], ticks: int, timeout: float) -> list[_
 def calibrate(counters: Sequence[GpuCounter]) -> None:
     """Time the ticks and reads of all counters at once, in at most half a second.
 
-    Of the ticks the longest seen counts, of the reads the median.
+    Of the ticks the longest seen counts, of the reads the median. Ticks that are proven to differ
+    may get longer still: then the slowest known counts.
     """
     for watch in _watch(counters, _CALIBRATION_TICKS + 1, _CALIBRATION_SECONDS):
-        spans = [
-            later.after - before
-            for (before, _), (_, later) in zip(watch.ticks, watch.ticks[1:], strict=False)
-        ]
-        if spans:
-            watch.counter.tick_seconds = max(spans)
+        pairs = list(itertools.pairwise(watch.ticks))
+        most = [later.after - before for (before, _), (_, later) in pairs]
+        least = [before - poll.after for (_, poll), (before, _) in pairs]
+        if most:
+            irregular = max(least) > _IRREGULAR * min(most)
+            watch.counter.tick_seconds = max(*most, SLOWEST_TICK_SECONDS if irregular else 0.0)
         if watch.costs:
             watch.counter.read_seconds = statistics.median(watch.costs)
+
+
+class TickCheck:
+    """Reads a counter twice a second, a little more than its tick apart.
+
+    Where it stands still from one to the other, `GpuCounter.poll` learns that its tick has become
+    longer than it was timed.
+    """
+
+    def __init__(self, counter: GpuCounter, keeper: Keeper) -> None:
+        self._counter = counter
+        self._second = False
+        self._job = keeper.add(self, _CHECK_SECONDS, elastic=False)
+
+    def __call__(self) -> None:
+        self._counter.poll()
+        self._second = not self._second
+        self._job.period = 1.25 * self._counter.lag_seconds if self._second else _CHECK_SECONDS
 
 
 def read_at_ticks(counters: Sequence[GpuCounter]) -> dict[str, Reading]:
@@ -77,7 +102,8 @@ def read_at_ticks(counters: Sequence[GpuCounter]) -> dict[str, Reading]:
     """
     if not counters:
         return {}
-    timeout = 2 * max(counter.lag_seconds for counter in counters) + 0.01
+    ticks = 2 * max(counter.lag_seconds for counter in counters)
+    timeout = min(ticks, _LONGEST_WAIT_SECONDS) + 0.01
     return {watch.counter.facts.scope: _at_tick(watch) for watch in _watch(counters, 1, timeout)}
 
 
@@ -85,10 +111,7 @@ def _at_tick(watch: _Watch) -> Reading:
     counter = watch.counter
     if not watch.ticks:
         # the tick is longer than believed, or nothing was drawn: the value may be this old
-        age = watch.last.after - watch.began + counter.lag_seconds
-        return counter.reading(watch.last, age, "edge-unaligned")
+        lag = max(counter.lag_seconds, SLOWEST_TICK_SECONDS)
+        return counter.reading(watch.last, watch.last.after - watch.began + lag, "edge-unaligned")
     before, poll = watch.ticks[0]
-    if counter.tick_seconds is not None:
-        # waiting longer than the tick believed so far proves that it is longer
-        counter.tick_seconds = max(counter.tick_seconds, before - watch.began)
     return counter.reading(poll, poll.after - before)

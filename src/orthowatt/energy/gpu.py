@@ -22,6 +22,8 @@ SENSOR_RELATIVE = 0.05
 #: The slowest tick known, for a counter whose own could not be timed; power readings are renewed
 #: at least as often.
 SLOWEST_TICK_SECONDS = 0.1
+#: A counter that stands still for longer has no such tick: its board sleeps or its sensor fails.
+_STANDING_SECONDS = 1.0
 RESET = (
     "the energy counter went back during the window (the driver was reloaded or the device "
     "reset); measure again"
@@ -63,7 +65,11 @@ class _Board:
 
 @dataclass
 class GpuCounter(_Board):
-    """One GPU's energy counter with its measured tick and read cost."""
+    """One GPU's energy counter with its measured tick and read cost.
+
+    `stood_seconds` is the longest time for which it was seen not to move: a tick timed shorter
+    than that was timed wrong.
+    """
 
     nvml: Nvml
     device: GpuDevice
@@ -72,13 +78,18 @@ class GpuCounter(_Board):
     read_seconds: float | None = None
     breaks: int = 0
     last_joules: float | None = None
+    stood_seconds: float = 0.0
+    stands_since: float = 0.0
     # reentrant: a signal handler may close a window while this thread reads
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def lag_seconds(self) -> float:
         """How old the counter's value may be when it is read at any moment."""
-        return SLOWEST_TICK_SECONDS if self.tick_seconds is None else self.tick_seconds
+        tick, stood = self.tick_seconds, self.stood_seconds
+        if tick is None or stood > 1.1 * tick:
+            tick = SLOWEST_TICK_SECONDS
+        return max(tick, stood)
 
     def poll(self) -> Poll:
         """Ask the counter once; a value below an earlier one counts as a break."""
@@ -94,6 +105,10 @@ class GpuCounter(_Board):
             joules = joules_from_millijoules(millijoules)
             if self.last_joules is not None and joules < self.last_joules:
                 self.breaks += 1
+            if joules != self.last_joules:
+                self.stands_since = after
+            elif before - self.stands_since <= _STANDING_SECONDS:
+                self.stood_seconds = max(self.stood_seconds, before - self.stands_since)
             self.last_joules = joules
             return Poll(before, after, joules, None, self.breaks)
 

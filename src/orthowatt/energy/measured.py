@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,17 @@ class Measured:
             _one_after_the_other(self.total, other.total),
             self.windows + other.windows,
             _devices(self.devices, other.devices),
+        )
+
+    def flagged(self, flag: str) -> Measured:
+        """The same with a flag in every energy."""
+
+        def more(energy: Energy) -> Energy:
+            return energy.replace(flags=(*energy.flags, flag))
+
+        energies = {scope: more(part) for scope, part in self.energies.items()}
+        return dataclasses.replace(
+            self, energies=energies, energy=more(self.energy), total=more(self.total)
         )
 
     def to_dict(self) -> dict[str, Any]:

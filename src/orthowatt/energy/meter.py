@@ -75,6 +75,7 @@ class EnergyMeter:
         self._lock = threading.RLock()
         self._closed = False
         self._open: dict[int, Window] = {}
+        self._overlapping: set[str] = set()
         self._sums: dict[str, Measured] = {}
         self._sensors = self._open_sensors()
 
@@ -158,7 +159,7 @@ class EnergyMeter:
             raise InputError("the meter is closed; make a new EnergyMeter")
         if self._sensors.process != os.getpid():
             self._lock = threading.RLock()  # the parent's may have been held during the fork
-            self._open, self._sums = {}, {}
+            self._open, self._sums, self._overlapping = {}, {}, set()
             self._journal = None  # the file is the parent's
             self._sensors = self._open_sensors()
             self._sensors.set_idle(self._idle_watts)
@@ -167,6 +168,8 @@ class EnergyMeter:
     def opened(self, window: Window) -> None:
         """A window of this meter has begun."""
         with self._lock:
+            if any(other.name == window.name for other in self._open.values()):
+                self._overlapping.add(window.name)
             self._open[id(window)] = window
         if self._journal is not None:
             self._journal.opened(window)
@@ -185,9 +188,15 @@ class EnergyMeter:
 
     @property
     def sums(self) -> dict[str, Measured]:
-        """The closed windows by name; those of one name (an epoch's "train") added up."""
+        """The closed windows by name; those of one name (an epoch's "train") added up.
+
+        Where two of a name were open at once the sum is flagged "counted-twice".
+        """
         with self._lock:
-            return dict(self._sums)
+            return {
+                name: measured.flagged("counted-twice") if name in self._overlapping else measured
+                for name, measured in self._sums.items()
+            }
 
     def to_dict(self) -> dict[str, Any]:
         """`sums` as JSON-ready values, as a run's record keeps them."""

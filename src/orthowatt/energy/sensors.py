@@ -6,13 +6,13 @@ import dataclasses
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .clock import CLOCK
 from .counter import Facts, Reading
 from .cuda import UsedGpu, bare_uuid, running_torch, used_gpus
-from .edges import calibrate, read_at_ticks
+from .edges import TickCheck, calibrate, read_at_ticks
 from .gpu import GpuCounter, GpuIntegral, open_gpu
 from .keeper import Keeper
 from .nvml import GpuDevice, Nvml
@@ -95,6 +95,8 @@ class Sensors:
                 elastic = self.hertz == HERTZ
                 self.keeper.add(sampler.poll, 1 / self.hertz, elastic=elastic)
                 self.keeper.add(sampler.poll_slow, _SLOW_SECONDS, elastic=elastic)
+                if isinstance(meter, GpuCounter):
+                    TickCheck(meter, self.keeper)
             self.gpus[device.scope] = meter
         calibrate([meter for meter in opened if isinstance(meter, GpuCounter)])
 
@@ -158,29 +160,36 @@ class Sensors:
         return (self.gpus.get(scope) or self.rapl.counters[scope]).facts
 
     def read(
-        self, *, align: bool, cpu_first: bool = False, only: Iterable[str] | None = None
+        self, *, align: bool, ends: float | None = None, only: Iterable[str] | None = None
     ) -> dict[str, Reading]:
         """A reading of every readable scope, or of those in `only`.
 
-        `align` waits for the GPUs' ticks. `cpu_first` is for a window's end: so the wait at
-        either edge stays out of what the CPUs' counters count.
+        `align` waits for the GPUs' ticks. `ends` is for a window's end, and says when it began:
+        the CPUs are then read first, so that the wait at either edge stays out of what their
+        counters count.
         """
         wanted = {*self.gpus, *self.rapl.counters} if only is None else set(only)
         gpus = [gpu for scope, gpu in self.gpus.items() if scope in wanted]
         cpus = [cpu for scope, cpu in self.rapl.counters.items() if scope in wanted]
-        readings = {cpu.facts.scope: cpu.read() for cpu in cpus} if cpu_first else {}
-        readings |= self._at_ticks(gpus) if align else {gpu.facts.scope: gpu.read() for gpu in gpus}
-        if not cpu_first:
+        readings = {} if ends is None else {cpu.facts.scope: cpu.read() for cpu in cpus}
+        if align:
+            readings |= self._at_ticks(gpus, ends)
+        else:
+            readings |= {gpu.facts.scope: gpu.read() for gpu in gpus}
+        if ends is None:
             readings |= {cpu.facts.scope: cpu.read() for cpu in cpus}
         return readings
 
-    def _at_ticks(self, gpus: Iterable[GpuCounter | GpuIntegral]) -> dict[str, Reading]:
-        """The counters at their ticks' edges; windows that meet there share the readings."""
-        gpus = list(gpus)
+    def _at_ticks(
+        self, gpus: Sequence[GpuCounter | GpuIntegral], ends: float | None
+    ) -> dict[str, Reading]:
+        """The counters at their ticks' edges; windows that meet there share the readings.
+
+        No window ends with the readings that it began with, however short it is.
+        """
         when, shared = self._edge
-        if self.clock.now() - when <= _SHARED_EDGE_SECONDS and all(
-            gpu.facts.scope in shared for gpu in gpus
-        ):
+        young = self.clock.now() - when <= _SHARED_EDGE_SECONDS and (ends is None or when > ends)
+        if young and all(gpu.facts.scope in shared for gpu in gpus):
             return {gpu.facts.scope: shared[gpu.facts.scope] for gpu in gpus}
         readings = read_at_ticks([gpu for gpu in gpus if isinstance(gpu, GpuCounter)])
         readings |= {gpu.facts.scope: gpu.read() for gpu in gpus if isinstance(gpu, GpuIntegral)}

@@ -95,7 +95,7 @@ class Window:
             self._synchronize()
             body = sensors.clock.now() - self._began
             align = self._align and body < _LONG_SECONDS
-            end = sensors.read(align=align, cpu_first=True)
+            end = sensors.read(align=align, ends=self._began)
             used = list(dict.fromkeys([*self._used, *sensors.used(ask_driver=True)]))
         except BaseException as error:
             self._give_up(f"the window's end could not be read ({type(error).__name__})")
