@@ -88,7 +88,7 @@ def _ran(device: torch.device, work: Callable[..., None], request: _Key, *tensor
         with torch.cuda.device(device if device.type == "cuda" else -1):
             work(request, *tensors)
     except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
-        if isinstance(error, torch.OutOfMemoryError) or not _of_the_compiler(error):
+        if "out of memory" in str(error) or not _of_the_compiler(error):
             raise
         why = f"a kernel cannot be compiled for this GPU ({_first_line(error)})"
         if type(error).__name__ == "OutOfResources":
@@ -172,21 +172,19 @@ def _steps(
 
 
 def _run(key: _Key, x: torch.Tensor, out: torch.Tensor) -> None:
-    from . import launch
-
-    launch.run(_launches(*key), x, out)
+    _passes(*key)(x, out)
 
 
 @lru_cache(maxsize=4096)
-def _launches(
+def _passes(
     shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, device: torch.device,
     *request: Any,
-) -> list[Any]:  # fmt: skip
+) -> Any:  # fmt: skip
     from . import launch
 
     steps = plan.steps(shape, strides, dtype, *request)
     assert not isinstance(steps, str), "the caller has asked"
-    return [launch.Launch(step, device) for step in steps]
+    return launch.Passes(steps, device)
 
 
 def _run_resized(key: _Key, x: torch.Tensor, y: torch.Tensor) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from . import tables
+from ...errors import InputError
+from . import tables, tuning
 from .lines import lanes, rows
 from .maps import maps
 from .plan import Step
@@ -26,6 +29,7 @@ class Launch:
     """
 
     def __init__(self, step: Step, device: torch.device):
+        _refuse_capture(device)
         self.step, self.device = step, device
         kernel = _KERNELS[step.kernel]
         given = constants(step)
@@ -33,6 +37,7 @@ class Launch:
         ordered = [given[name] for name in kernel.arg_names if name in given]
         self._arguments = (*self._first, *ordered)
         self._kernel, self._named = kernel, given
+        self._made: set[tuple[bool, bool]] = set()
         self._compiled: dict[tuple[bool, bool], Any] = {}
         self._grid = (min(step.blocks, _LARGEST_GRID), 1, 1)
 
@@ -41,18 +46,54 @@ class Launch:
         # What the compiler was told of the addresses; everything else is the same at every call.
         aligned = (x.data_ptr() % 16 == 0, y.data_ptr() % 16 == 0)
         ready = self._compiled.get(aligned)
-        if ready is not None:
-            ready(x, y, *self._arguments)
-            return
+        if ready is not None and not indirect:
+            try:
+                ready(x, y, *self._arguments)
+                return
+            except Exception as error:  # of many kinds; the ordinary launch raises it if it is real
+                _launch_indirectly(error)
+        if aligned not in self._made:
+            _refuse_capture(self.device)
         share = self.step.share
         made = self._kernel[self._grid](
             x, y, *self._first, **self._named, num_warps=share.warps, num_stages=share.stages,
             enable_fp_fusion=True,
         )  # fmt: skip
-        if made is not None:  # the interpreter compiles nothing
+        self._made.add(aligned)
+        if made is not None and not indirect:  # the interpreter compiles nothing
+            self._keep(aligned, made)
+
+    def _keep(self, aligned: tuple[bool, bool], made: Any) -> None:
+        """Launch what was compiled without Triton's binding of arguments from now on."""
+        share = self.step.share
+        try:
             held = share.programs or _held(made, share.warps, self.device)
             self._grid = (min(self._grid[0], held * _multiprocessors(self.device)), 1, 1)
             self._compiled[aligned] = made[self._grid]
+        except Exception as error:  # another version of Triton: only the shortcut is lost
+            _launch_indirectly(error)
+
+
+#: Why kernels are launched the ordinary way, which costs more time a call; empty as a rule.
+indirect: list[str] = []
+
+
+def _launch_indirectly(error: Exception) -> None:
+    indirect.append(f"{type(error).__name__}: {error}")
+    warnings.warn(
+        f"orthowatt's kernels are launched the slower way with this version of Triton "
+        f"({indirect[-1]}); results are the same",
+        stacklevel=2,
+    )
+
+
+def _refuse_capture(device: torch.device) -> None:
+    """The first call compiles, loads and copies, none of which a CUDA graph can hold."""
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise InputError(
+            "this transform is captured in a CUDA graph before it ever ran on such a tensor; "
+            "call it once outside the capture first, on a tensor of the same shape and layout"
+        )
 
 
 def _multiprocessors(device: torch.device) -> int:
@@ -72,16 +113,73 @@ def _held(made: Any, warps: int, device: torch.device) -> int:
     ))  # fmt: skip
 
 
-def run(launches: Sequence[Launch], x: torch.Tensor, out: torch.Tensor) -> None:
-    """Run launches from x to out, of equal strides; out may be x. What lies between is fp32."""
-    work = out
-    if len(launches) > 1 and out.dtype != torch.float32:
-        work = torch.empty_like(out, dtype=torch.float32)
-    source = x
-    for k, one in enumerate(launches):
-        target = out if k == len(launches) - 1 else work
-        one(source, target)
-        source = target
+class Passes:
+    """All launches of one call. What lies between two of them is fp32.
+
+    Several go group by group: a group is so small that what lies between its launches stays in
+    the L2 cache, instead of a trip to memory and back. The results do not depend on the groups.
+    """
+
+    def __init__(self, steps: Sequence[Step], device: torch.device, between: int | None = None):
+        first, last = steps[0], steps[-1]
+        self._target = last.target
+        self._each = first.elements // first.outer
+        most = _between_bytes(device) if between is None else between
+        self._group = _group(first.outer, 4 * self._each, most) if len(steps) > 1 else first.outer
+        sizes = [self._group] if self._group < first.outer else []
+        rest = first.outer % self._group or self._group
+        self._launches = {
+            size * self._each: [
+                Launch(replace(step, outer=step.outer // first.outer * size), device)
+                for step in steps
+            ]
+            for size in {*sizes, rest}
+        }
+
+    def __call__(self, x: torch.Tensor, out: torch.Tensor) -> None:
+        """From x to out, both dense and of equal strides; out may be x."""
+        if len(self._launches) == 1 and (launches := self._launches.get(x.numel())) is not None:
+            work = out
+            if len(launches) > 1 and self._target != torch.float32:
+                work = torch.empty_like(out, dtype=torch.float32)
+            _chain(launches, x, work, out)
+            return
+        size = self._group * self._each
+        work = None
+        if self._target != torch.float32:
+            work = torch.empty(size, dtype=torch.float32, device=x.device)
+        for a, b in zip(_flat(x).split(size), _flat(out).split(size), strict=True):
+            _chain(self._launches[a.numel()], a, b if work is None else work, b)
+
+
+def _chain(
+    launches: Sequence[Launch], x: torch.Tensor, work: torch.Tensor, out: torch.Tensor
+) -> None:
+    for one in launches[:-1]:
+        one(x, work)
+        x = work
+    launches[-1](x, out)
+
+
+def _flat(x: torch.Tensor) -> torch.Tensor:
+    return x.as_strided((x.numel(),), (1,))
+
+
+def _group(outer: int, bytes_each: int, most: int) -> int:
+    """How many of `outer` go together: groups of like size, of at most about `most` bytes."""
+    if bytes_each > most or outer * bytes_each <= most:
+        return outer
+    groups = -(-outer * bytes_each // most)
+    size = -(-outer // groups)
+    return min(outer, -(-size // 8) * 8 if size > 8 else size)  # addresses stay aligned
+
+
+def _between_bytes(device: torch.device) -> int:
+    """Half of the L2 cache: the other half is for what is read and written."""
+    if device.type != "cuda":
+        return tuning.BETWEEN_BYTES
+    chip = torch.cuda.get_device_properties(device)
+    return getattr(chip, "L2_cache_size", 2 * tuning.BETWEEN_BYTES) // 2
 
 
 def _counts(step: Step) -> tuple[int, ...]:
@@ -93,9 +191,12 @@ def _counts(step: Step) -> tuple[int, ...]:
 
 
 def _grain(step: Step) -> int:
-    """A power of two that divides `inner`: the compiler has to know it to read more at a time."""
+    """A power of two that divides `inner`: the compiler has to know it to read more at a time.
+
+    1 where `inner` takes 64 bits, for a product of two 32-bit numbers would not.
+    """
     inner = step.outer if step.inner == 1 else step.inner
-    return min(16, inner & -inner)
+    return min(16, inner & -inner) if inner < 2**31 else 1
 
 
 def _matrices(step: Step, device: torch.device) -> list[torch.Tensor]:

@@ -27,7 +27,7 @@ def rows(
     row = tl.arange(0, block)[:, None]
     col = tl.arange(0, pad)[None, :]
     for group in tl.range(
-        tl.program_id(0), (count + block - 1) // block, tl.num_programs(0), num_stages=stages
+        tl.program_id(0), (count - 1) // block + 1, tl.num_programs(0), num_stages=stages
     ):
         first = tl.cast(group, tl.int64) * block
         live = row < count - first
@@ -68,7 +68,7 @@ def lanes(
     row = tl.arange(0, pad)[:, None]
     lane = tl.arange(0, block)[None, :]
     inner = units * grain  # so the compiler knows what divides it
-    blocks = (inner + block - 1) // block
+    blocks = (inner - 1) // block + 1
     tiles = tl.cast(outer, tl.int64) * blocks
     for tile in tl.range(
         tl.cast(tl.program_id(0), tl.int64), tiles, tl.num_programs(0), num_stages=stages

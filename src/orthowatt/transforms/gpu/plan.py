@@ -41,6 +41,11 @@ class Step:
         return prod(axis.scale for axis in self.axes)
 
     @property
+    def elements(self) -> int:
+        """How many entries are read."""
+        return self.outer * self.inner * prod(axis.inside * axis.parts for axis in self.axes)
+
+    @property
     def blocks(self) -> int:
         """How many blocks of work there are."""
         if self.inner == 1:

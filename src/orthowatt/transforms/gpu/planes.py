@@ -44,7 +44,7 @@ def planes(
         col = tl.arange(0, col_pad)[None, :]
     reads = (row < rows_in) & (col < cols_in)
     writes = (row < rows_out) & (col < cols_out)
-    groups = (count + together - 1) // together
+    groups = (count - 1) // together + 1
     for group in tl.range(tl.program_id(0), groups, tl.num_programs(0), num_stages=stages):
         plane = tl.cast(group, tl.int64) * together
         live = True

@@ -19,6 +19,8 @@ LARGEST_TILE = 32 * 1024
 PART = 64
 #: Largest plane of `planes`, in padded entries: 128 × 128.
 LARGEST_PLANE = 16 * 1024
+#: Bytes between two launches that stay in the L2 cache, where its size is not known.
+BETWEEN_BYTES = 24 * 2**20
 #: The joint Hartley transform holds two products at a time: largest plane, and map.
 LARGEST_JOINT_PLANE, LARGEST_JOINT_MAP = 64 * 64, 32 * 32
 
