@@ -121,7 +121,7 @@ def _train_and_test(run: Run, work: Work, window: Window) -> None:
             run.agreed = True
             run.signals.leave()
     run.signals.hold = False
-    _test(run, work, position)
+    _test(run, work, position, window)
     record.signatures = signatures.of_run(record, work.scored)
 
 
@@ -165,7 +165,7 @@ def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
 def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
     """The epoch after `position`, or its rest; ends with a checkpoint."""
     config, record = run.config, run.record
-    with run.meter.window("train", align=False) as training:
+    with window.window("train", align=False) as training:
         work.model.train()
         score = epoch.train(run, work, position, window)
     run.clock.collect()
@@ -177,7 +177,7 @@ def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
     if score is None:  # the budget: what is left of it is for the test
         score = records.score_of(position.sums)
     else:
-        with run.meter.window("eval", align=False):
+        with window.window("eval", align=False):
             work.one_state(run.ranks)
             checked = evaluate(work.scored, work.parts.validation, run.precision, ranks=run.ranks)
     last = position.epoch * run.steps + position.step - 1
@@ -193,10 +193,10 @@ def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
     run.save(work, position)
 
 
-def _test(run: Run, work: Work, position: Position) -> None:
+def _test(run: Run, work: Work, position: Position, window: Window) -> None:
     """The test scores, once, and the weights that they belong to."""
     config, record, test = run.config, run.record, work.parts.test
-    with run.meter.window("eval", align=False):
+    with window.window("eval", align=False):
         work.one_state(run.ranks)
         tested = evaluate(work.scored, test, run.precision, ranks=run.ranks)
     record.metrics.update(records.score_metrics(record.epochs, tested))
@@ -212,7 +212,7 @@ def _test(run: Run, work: Work, position: Position) -> None:
     if config.mirror_test:
         beside["test_accuracy_mirrored"] = (work.scored, True)
     for name, (model, mirrored) in beside.items():
-        with run.meter.window("beside", align=False):
+        with window.window("beside", align=False):
             found = evaluate(model, test, run.precision, ranks=run.ranks, mirrored=mirrored)
         record.metrics[name] = found.accuracy if found else None
     run.save_weights(work.scored)
