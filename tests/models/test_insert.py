@@ -384,5 +384,5 @@ OVERWRITTEN = [
 
 
 def maker(transform, layer):
-    rest = ((-2, -1), "exact", "crop", "ortho", True, 0)
+    rest = ((-2, -1), "exact", "crop", "ortho", True, "fast", 0)
     return lambda shape: positions._layer(transform, layer, shape, *rest)
