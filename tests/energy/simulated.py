@@ -82,7 +82,7 @@ class Power:
 class Board:
     """One GPU: `events` are (time, "reset" | "error" | "power" | "lost", NVML code); `mean` and
     `instant` the seconds that the power readings average over (0: none), `renewed` how often.
-    With `spans` the counter's ticks are that many seconds apart, over and over."""
+    `fields`: it has the newer power fields. With `spans` the counter's ticks are that many seconds apart, over and over."""
 
     uuid: str
     power: Power
@@ -97,6 +97,8 @@ class Board:
     renewed: float = 0.1
     name: str = "NVIDIA H100 80GB HBM3"
     spans: tuple[float, ...] = ()
+    architecture: int = 9
+    fields: bool = True
 
     def __post_init__(self) -> None:
         self.edges = [0.0, *itertools.accumulate(self.spans or (self.tick,))]
@@ -154,7 +156,7 @@ class Library:
         return board.name
 
     def nvmlDeviceGetArchitecture(self, board: Board) -> int:
-        return 9
+        return board.architecture
 
     def nvmlDeviceGetEnforcedPowerLimit(self, board: Board) -> int:
         if board.limit is None:
@@ -169,6 +171,8 @@ class Library:
 
     def nvmlDeviceGetFieldValues(self, board: Board, fields):
         now = self._now(board, "power", "lost")
+        if not board.fields:
+            raise NVMLError(3)
         spans = {185: board.mean, 186: board.instant}
         return [
             SimpleNamespace(

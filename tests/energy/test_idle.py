@@ -140,7 +140,8 @@ def test_idle_gpus_and_a_foreign_process(on_gpus):
             idle = measure_idle(meter, 1.0)
             with meter.window("work") as window:
                 time.sleep(0.2)
-            out = idle.to_dict() | {"net": net(window.energies["gpu:%s"], idle).to_dict()}
+            known = {s["scope"]: s.get("idle_watts") for s in meter.provenance()["sensors"]}
+            out = idle.to_dict() | {"known": known, "net": net(window.energies["gpu:%s"], idle).to_dict()}
     """
     gpus = [
         Gpu(UUID_A, trace=((1.0, 70.0),)),
@@ -153,5 +154,8 @@ def test_idle_gpus_and_a_foreign_process(on_gpus):
     assert "foreign-processes" in second["flags"]
     assert "foreign-processes" not in first["flags"]
     assert "foreign-processes" in out["energy"]["flags"]
+    # what idles indeed is what the meter holds later windows against
+    assert out["known"][f"gpu:{UUID_A}"] == pytest.approx(70, rel=0.02)
+    assert out["known"][f"gpu:{UUID_B}"] is None
     # constant power: nothing is left, within the bound
     assert out["net"]["joules"] is None or out["net"]["joules"] <= out["net"]["bound_joules"]

@@ -136,6 +136,27 @@ def stats_of(board, seconds=60.0, **options):
     return window.energy, window.devices.get(f"gpu:{board.uuid}")
 
 
+@pytest.mark.parametrize(
+    ("name", "architecture", "fields", "source", "seconds"),
+    [
+        ("NVIDIA H100 80GB HBM3", 9, True, "power.average", 1.0),
+        ("NVIDIA H100 80GB HBM3", 9, False, "nvmlDeviceGetPowerUsage", 1.0),
+        ("NVIDIA A100-SXM4-80GB", 7, False, "nvmlDeviceGetPowerUsage", 0.025),
+        ("NVIDIA A10", 7, False, "nvmlDeviceGetPowerUsage", 1.0),
+        ("Tesla V100-SXM2-16GB", 5, False, "nvmlDeviceGetPowerUsage", 0.01),
+    ],
+)
+def test_what_a_power_reading_averages_over_depends_on_the_board(
+    name, architecture, fields, source, seconds
+):
+    clock = VirtualClock()
+    power = Power([(1.0, 300.0)])
+    board = Board("GPU-1", power, name=name, architecture=architecture, fields=fields)
+    with metered(clock, board) as meter:
+        (sensor,) = (s for s in meter.provenance()["sensors"] if s["scope"] == "gpu:GPU-1")
+    assert (sensor["power_source"], sensor["power_window_seconds"]) == (source, seconds)
+
+
 def test_the_integral_beside_the_counter_agrees():
     energy, stats = stats_of(Board("GPU-1", Power([(3.0, 600.0), (2.0, 100.0)])))
     assert abs(stats.integral_over_counter) < 0.02

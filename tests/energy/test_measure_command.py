@@ -147,6 +147,10 @@ def test_a_program_is_measured_on_the_visible_gpus(on_gpus):
     assert energy["scope"].startswith("gpu:GPU-aaaaaaaa")
     assert abs(energy["joules"] - 300 * energy["seconds"]) <= energy["bound_joules"]
     assert energy["seconds"] >= 0.2
+    # the record states what its bound rests on, and what it ran on
+    (sensor,) = (s for s in out["meter"]["sensors"] if s["scope"] == energy["scope"])
+    assert sensor["power_cap_watts"] == pytest.approx(770)
+    assert out["host"]["gpus"][0]["power_limit_watts"] == 700
     json.dumps(out, allow_nan=False)
 
 
@@ -215,8 +219,7 @@ def test_signals_are_not_blocked_in_the_program_nor_afterwards(meter):
 def test_idle_before_and_after_gives_a_net_energy_in_every_output(on_gpus, tmp_path):
     code = """
         from orthowatt.energy import measure_command
-        from orthowatt.energy.child import Child
-from orthowatt.energy.measure import append_csv, format_measurement
+        from orthowatt.energy.measure import append_csv, format_measurement
         result = measure_command(["sleep", "0.3"], idle_seconds=1.0)
         append_csv(os.environ["CSV"], result)
         out = result.to_dict() | {"text": format_measurement(result)}
@@ -236,8 +239,7 @@ from orthowatt.energy.measure import append_csv, format_measurement
 def test_an_estimate_is_labelled_in_text_json_and_csv(on_gpus, tmp_path):
     code = """
         from orthowatt.energy import measure_command
-        from orthowatt.energy.child import Child
-from orthowatt.energy.measure import append_csv, format_measurement
+        from orthowatt.energy.measure import append_csv, format_measurement
         result = measure_command(["true"], estimate="power-limit")
         append_csv(os.environ["CSV"], result)
         out = result.to_dict() | {"text": format_measurement(result)}

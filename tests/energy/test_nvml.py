@@ -230,8 +230,7 @@ def test_two_processes_measure_the_same_device_at_once(on_gpus):
         other = subprocess.Popen([sys.executable, "-c", os.environ["OTHER"]], stdout=-1)
         meter = EnergyMeter(scope="gpu", powercap_root=os.environ["NO_POWERCAP"])
         with meter.window("one") as window:
-            time.sleep(0.5)
-        text, _ = other.communicate()
+            text, _ = other.communicate()  # its whole window lies within this one
         out = [window.energy.to_dict(), json.loads(text)]
     """
     other = (

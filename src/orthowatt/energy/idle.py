@@ -79,6 +79,16 @@ class Idle:
         ]
         return sum(parts[1:], parts[0])
 
+    @property
+    def resting_watts(self) -> dict[str, float]:
+        """Mean power in W of the GPUs that were idle indeed, by scope, as `set_idle` takes it."""
+        resting = ("driver-idle", "context-resident")
+        return {
+            scope: watts
+            for scope, part in self.energies.items()
+            if self.states.get(scope) in resting and (watts := part.mean_watts)
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Watts with their bound, state and parts as JSON-ready values."""
         return {
@@ -98,7 +108,8 @@ def measure_idle(meter: EnergyMeter, seconds: float = 10.0, *, settle: float = 0
     """Wait and measure: driver-idle before CUDA is started here, context-resident after it.
 
     `settle` seconds pass unmeasured first: after a load, clocks and fans need some. Two halves
-    that differ by more than 5 % and their bounds are flagged "idle-drift". Raises `InputError`
+    that differ by more than 5 % and their bounds are flagged "idle-drift". From then on `meter`
+    flags a GPU's mean power below half of this as "implausible-low". Raises `InputError`
     for less than 1 s.
 
     >>> from orthowatt.energy import EnergyMeter
@@ -132,7 +143,9 @@ def measure_idle(meter: EnergyMeter, seconds: float = 10.0, *, settle: float = 0
         energies[scope] = _flagged(energies[scope], "foreign-processes")
         if scope in primary.scope.split("+"):
             primary = _flagged(primary, "foreign-processes")
-    return Idle(primary, energies, states)
+    found = Idle(primary, energies, states)
+    meter.set_idle(found.resting_watts)
+    return found
 
 
 def net(gross: Energy, idle: Idle | Sequence[Idle]) -> Energy:

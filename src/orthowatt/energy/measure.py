@@ -7,7 +7,7 @@ import csv
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from .child import Child
 from .decorator import measure
 from .idle import Idle, measure_idle, net
 from .meter import EnergyMeter
+from .provenance import host
 from .quantity import FLAGS, Energy
 from .window import Measured
 
@@ -28,7 +29,7 @@ __all__ = [
 @dataclass(frozen=True)
 class CommandResult:
     """A program's run: `returncode` is what a shell shows, 128 + n when ended by `signal` n;
-    `started` is a time in ISO 8601."""
+    `started` is a time in ISO 8601; `meter` and `host` say what measured, how, and where."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -36,6 +37,8 @@ class CommandResult:
     measured: Measured
     started: str
     idles: tuple[Idle, ...] = ()
+    meter: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
 
     @property
     def net(self) -> Energy | None:
@@ -62,6 +65,8 @@ class CommandResult:
             **self.measured.to_dict(),
             "idle": [idle.to_dict() for idle in self.idles],
             "net": None if self.net is None else self.net.to_dict(),
+            "meter": self.meter,
+            "host": self.host,
         }
 
 
@@ -92,12 +97,17 @@ def measure_command(
     with contextlib.ExitStack() as stack:
         child = stack.enter_context(Child())
         used = meter or stack.enter_context(EnergyMeter(scope="visible", estimate=estimate))
-        window = stack.enter_context(used.window("command"))
-        code = child.run(words, cwd, env)
+        for idle in idles:
+            used.set_idle(idle.resting_watts)
+        with used.window("command") as window:
+            code = child.run(words, cwd, env)
+        how = used.provenance()
     idles += [_idle(meter, idle_seconds)] if idle_seconds else []
     ended_by = -code if code < 0 else None
     returncode = 128 + ended_by if ended_by else code
-    return CommandResult(tuple(words), returncode, ended_by, window.measured, started, tuple(idles))
+    return CommandResult(
+        tuple(words), returncode, ended_by, window.measured, started, tuple(idles), how, host()
+    )
 
 
 def _words(argv: Sequence[str]) -> list[str]:
