@@ -7,6 +7,7 @@
 # What follows "--" changes settings of every run, so the same path can be rehearsed on a CPU:
 #   benchmarks/gpu_paper.sh --slice-minutes 5 --out /tmp/rehearsal --seeds 2 -- \
 #       model=orthowatt_resnet8 data=digits image_size=32 pretrained=false epochs=1
+# or with the real data and weights, on few images: -- limit_images=64 image_size=64 batch_size=8
 set -euo pipefail
 
 usage() {
@@ -31,6 +32,11 @@ while [ $# -gt 0 ]; do
 done
 [[ "$minutes" =~ ^[0-9]+$ ]] || usage
 deadline=$((SECONDS + 60 * minutes))
+# a source tree that is not installed runs too: PYTHONPATH=src, and PYTHON where it is not python3
+orthowatt=(orthowatt)
+if [ -n "${PYTHON:-}" ] || ! command -v orthowatt >/dev/null; then
+    orthowatt=("${PYTHON:-python3}" -m orthowatt)
+fi
 
 mkdir -p "$out"
 [ -z "$note" ] || printf '%s\n' "$note" >"$out/weights.txt"
@@ -51,13 +57,18 @@ step() {
     local settings=("$@" "${common[@]}" "${extra[@]}") code=0 set=()
     [ ${#settings[@]} -eq 0 ] || set=(--set "${settings[@]}")
     printf '== %s (%s s left)\n' "$name" "$left"
-    # SIGTERM lets the run end its step and write a checkpoint
-    timeout --signal=TERM --kill-after=120 "$left" \
-        orthowatt study "$recipe" --out "$out/$name" --seeds "$count" \
+    # SIGTERM lets the run end its step and write a checkpoint; the study hands it on, and in the
+    # foreground Ctrl-C reaches both
+    timeout --foreground --signal=TERM --kill-after=120 "$left" \
+        "${orthowatt[@]}" study "$recipe" --out "$out/$name" --seeds "$count" \
         "${set[@]}" || code=$?
     if [ "$code" -eq 124 ] || [ "$code" -eq 143 ]; then
         echo "slice over within $name; the same command goes on" >&2
         exit 0
+    fi
+    if [ "$code" -eq 130 ]; then
+        echo "stopped within $name; the same command goes on" >&2
+        exit 130
     fi
     [ "$code" -eq 0 ] || echo "$name ended with exit code $code" >&2
 }

@@ -60,6 +60,11 @@ def speed(records: list[RunRecord]) -> str:
     return f"{statistics.median(found):,.0f} images/s" if found else "speed not measured"
 
 
+def on_gpu(record: RunRecord) -> bool:
+    """Whether the run computed on a GPU."""
+    return str(record.settings.get("device", "")).startswith("cuda")
+
+
 def goal(least: float, kilojoules: float) -> Callable[[list[RunRecord]], str]:
     """Whether every run reached an accuracy within an energy."""
 
@@ -71,6 +76,8 @@ def goal(least: float, kilojoules: float) -> Callable[[list[RunRecord]], str]:
             return "not reached"
         if None in joules:
             return "accuracy reached; energy not measured"
+        if not all(on_gpu(record) for record in records):
+            return "accuracy reached; the energy is not a GPU's"
         within = all(value <= 1e3 * kilojoules for value in joules if value is not None)
         return "reached" if within else "not reached (energy)"
 
@@ -187,7 +194,9 @@ def page(results: Path) -> str:
 
 
 def _row(claim: Claim, results: Path, weights: str | None) -> str:
-    records = [r for r in _records(results / claim.study) if r.variant == claim.variant]
+    found = _records(results / claim.study)
+    # a rehearsal on a few images is no answer
+    records = [r for r in found if r.variant == claim.variant and r.config.limit_images is None]
     if not records:
         return f"| {claim.text} | not run | | | | | | |"
     verdict = claim.judge(records) if claim.judge else ""
@@ -208,7 +217,10 @@ def _grid(folder: Path) -> list[str]:
     for variant in Study.load(folder).config.variants:
         found = [record for record in records if record.variant == variant.name]
         told = "not run | | | "
-        if found:
+        few = [r.config.limit_images for r in found if r.config.limit_images is not None]
+        if few:
+            told = f"a rehearsal on {max(few)} images | | | {len(found)}"
+        elif found:
             told = f"{accuracy(found)} | {energy(found)} | {speed(found)} | {len(found)}"
         lines.append(f"| {variant.name} | {told} |")
     return lines
@@ -248,8 +260,7 @@ def _all(values: Iterable[object]) -> str:
 
 def _device(record: RunRecord) -> str:
     gpus = [gpu.get("name", "GPU") for gpu in record.hardware.get("gpus", [])]
-    on_gpu = str(record.settings.get("device", "")).startswith("cuda")
-    return _all(gpus) if on_gpu and gpus else str(record.hardware.get("cpu", "unknown"))
+    return _all(gpus) if on_gpu(record) and gpus else str(record.hardware.get("cpu", "unknown"))
 
 
 def _weights(record: RunRecord, note: str | None) -> str:

@@ -25,7 +25,7 @@ def test_every_field_is_either_hashed_or_says_that_it_is_not(field):
         "precision": "bf16", "determinism": "exact", "weights": "w.pth", "data_root": "/d",
         "model": "resnet18", "data": "cifar10", "device": "cpu", "train_sizes": (16,),
         "train_on": "train+validation", "budget_joules": 5.0, "target_accuracy": 0.5, "wht_by": "dense",
-        "micro_batch": 32, "cache": "stream",
+        "micro_batch": 32, "cache": "stream", "limit_images": 9,
     }  # fmt: skip
     value = getattr(RunConfig(), field)
     if field not in other:

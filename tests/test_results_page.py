@@ -25,8 +25,8 @@ def script():
     del sys.modules[spec.name]
 
 
-def write(folder, name, accuracies, joules):
-    config = RunConfig(weights="w.pth")
+def write(folder, name, accuracies, joules, device="cuda:0", **changes):
+    config = RunConfig(weights="w.pth", **changes)
     study = StudyConfig(name, config, (Variant(name),), tuple(range(len(accuracies))), name)
     (folder / name).mkdir(parents=True)
     (folder / name / "study.json").write_text(json.dumps(study.to_dict()))
@@ -35,7 +35,7 @@ def write(folder, name, accuracies, joules):
         RunRecord(
             config.replace(seed=seed), variant=name, data={"test": 10_000},
             metrics={"test_accuracy": accuracy, "epochs_done": 5},
-            hardware={"cpu": "a CPU", "gpus": [{"name": "a GPU"}]}, settings={"device": "cuda:0"},
+            hardware={"cpu": "a CPU", "gpus": [{"name": "a GPU"}]}, settings={"device": device},
             energy={"run": {"energy": energy}},
         ).save(folder / name / "runs" / str(seed))  # fmt: skip
 
@@ -85,3 +85,16 @@ def test_collecting_leaves_weights_behind(script, tmp_path):
 
 def test_the_page_in_the_repository_is_the_one_that_the_records_make(script):
     assert script.PAGE.read_text(encoding="utf-8") == script.page(script.RESULTS)
+
+
+def test_a_rehearsal_on_few_images_is_no_answer(script, tmp_path):
+    write(tmp_path, "fast", [0.9], 1000.0, limit_images=64)
+    write(tmp_path, "fast-ablation", [0.9], 1000.0, limit_images=64)
+    page = script.page(tmp_path)
+    assert "not run" in line(page, "ResNet-50 with WHT at both positions")
+    assert "a rehearsal on 64 images" in line(page, "fast-ablation")
+
+
+def test_energy_of_another_device_reaches_no_goal(script, tmp_path):
+    write(tmp_path, "fast", [0.9], 1000.0, device="cpu")
+    assert "the energy is not a GPU's" in line(script.page(tmp_path), "ResNet-50 with WHT at both")

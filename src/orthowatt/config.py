@@ -75,6 +75,7 @@ class RunConfig:
     image_size: int = 32  # pixels a side that the network sees
     train_sizes: tuple[int, ...] = _later(())  # training goes through these, then image_size
     validation: float = 0.1  # part of train that is held out
+    limit_images: int | None = _later(None)  # of train, validation and test each: a rehearsal
     train_on: Literal["train", "train+validation"] = _later("train")  # both: a final run
     crop_padding: float = 0.0  # random crops from an image padded by this part of its side
     flip: bool = False  # random horizontal flips

@@ -71,6 +71,7 @@ _RANGES = {
     "crop_padding": (0.0, 0.5, True, True),
     "epochs": (0, math.inf, True, False),
     "batch_size": (1, math.inf, True, False),
+    "limit_images": (1, math.inf, True, False),
     "micro_batch": (1, math.inf, True, False),
     "learning_rate": (0.0, math.inf, False, False),
     "momentum": (0.0, 1.0, True, False),
@@ -87,9 +88,10 @@ _RANGES = {
     "split_seed": (0, 2**63, True, False),
 }
 _INTEGERS = (
-    "image_size", "epochs", "batch_size", "micro_batch", "checkpoint_steps", "seed", "split_seed",
+    "image_size", "epochs", "batch_size", "limit_images", "micro_batch", "checkpoint_steps", "seed",
+    "split_seed",
 )  # fmt: skip
-_OPTIONAL = ("micro_batch", "budget_joules", "target_accuracy")
+_OPTIONAL = ("limit_images", "micro_batch", "budget_joules", "target_accuracy")
 
 
 def check_numbers(config: Any) -> None:

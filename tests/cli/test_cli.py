@@ -125,7 +125,8 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     out = str(tmp_path / "my run")
     assert main(["run", "demo", "--out", out, "--seed", "3"]) == 130
     said = capsys.readouterr().err
-    assert f"to go on: orthowatt run demo --out '{out}' --seed 3" in said
+    (line,) = said.strip().splitlines()
+    assert f"to go on: orthowatt run demo --out '{out}' --seed 3" in line
 
 
 def test_list_and_plan_as_json(capsys):

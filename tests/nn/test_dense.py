@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
 from orthowatt.config import RunConfig
 from orthowatt.errors import InputError
 from orthowatt.nn import WHT2d
-from orthowatt.nn.dense import DenseWHT2d
+from orthowatt.nn.dense import DenseWHT2d, _matrix
 from orthowatt.train.loop import train_run
 
 
@@ -45,3 +46,23 @@ def test_a_run_may_compute_it_so(tmp_path):
     assert dense.settings["transforms"] == "dense products"
     assert dense.metrics["test_loss"] == pytest.approx(fast.metrics["test_loss"], rel=1e-4)
     assert dense.metrics["added_macs_dense"] == fast.metrics["added_macs_dense"] > 0
+
+
+def test_matrices_first_seen_in_inference_serve_training():
+    _matrix.cache_clear()
+    layer, x = DenseWHT2d(), torch.rand(1, 2, 12, 20)
+    with torch.inference_mode():
+        expected = layer(x)
+    mixed = nn.Conv2d(2, 2, 1)
+    layer(mixed(x)).sum().backward()
+    assert mixed.weight.grad is not None
+    assert torch.equal(layer(x), expected)
+
+
+def test_compiled_it_is_one_graph():
+    layer = torch.compile(DenseWHT2d(), backend="aot_eager", fullgraph=True, dynamic=False)
+    x = torch.rand(1, 2, 12, 28, requires_grad=True)
+    y = layer(x)
+    assert torch.allclose(y, WHT2d()(x), atol=1e-5)
+    y.sum().backward()
+    assert x.grad is not None

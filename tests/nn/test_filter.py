@@ -5,7 +5,8 @@ import torch
 
 import orthowatt as ow
 from orthowatt.errors import InputError
-from orthowatt.nn.filter import KINDS
+from orthowatt.nn import order
+from orthowatt.nn.filter import KINDS, TransformFilter2d
 from orthowatt.nn.order import coordinates, sequency
 
 DIMS = [(-2, -1), (-1, -3), (-3,), (-3, -1)]
@@ -152,3 +153,16 @@ def test_repr_shows_the_transform_and_the_nominal_size():
     assert "the identity as long as v is 1" in text
     assert "pad='keep'" in text
     assert "one v a channel" in repr(ow.nn.TransformFilter2d("dct", 3, None))
+
+
+def test_what_is_read_at_another_size_in_inference_serves_training():
+    order._tensors.cache_clear()
+    layer = TransformFilter2d("wht", channels=2, size=12)
+    x = torch.rand(1, 2, 8, 6)  # padded to 8, of a nominal 12
+    with torch.inference_mode():
+        expected = layer(x)
+    y = layer(x)
+    assert torch.equal(y, expected)
+    y.sum().backward()
+    assert layer.v.grad is not None
+    assert order._tensors.cache_info().misses == 1  # copied to the device once

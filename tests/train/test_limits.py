@@ -155,3 +155,12 @@ def test_the_average_computes_with_its_own_layers():
     with torch.no_grad():
         average.layer1[0].orthowatt_after.v.mul_(2.0)
     assert not torch.equal(average(x), before)
+
+
+def test_a_rehearsal_takes_few_images_and_says_so(small, tmp_path):
+    record = train_run(small(epochs=1, batch_size=16, limit_images=40), tmp_path)
+    assert [record.data[part] for part in ("train", "validation", "test")] == [40, 40, 40]
+    assert record.settings["total_steps"] == 2
+    assert "a rehearsal: of each part at most 40 images" in record.warnings
+    assert record.config.limit_images == 40
+    assert record.config.hash != small(epochs=1, batch_size=16).hash

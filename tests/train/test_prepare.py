@@ -15,12 +15,12 @@ CPU = torch.device("cpu")
 def build(small):
     """Prepares a configuration on digits."""
     digits = sources.load("digits")
-    train, validation = loader.validation_split(digits, 0.1)
+    indices = (*loader.validation_split(digits, 0.1), torch.arange(len(digits.test_labels)))
 
     def make(**changes):
         config = small(image_size=32, **changes)
         _, mean, std = prepare.normalisation(config, digits)
-        parts = prepare.batches(config, digits, train, validation, mean, std)
+        parts = prepare.batches(config, digits, indices, mean, std)
         with own_randomness(CPU), own_threads():
             return prepare.prepare(config, digits, parts.probe, CPU)
 

@@ -17,7 +17,7 @@ from orthowatt.data.digits import load_digits
 from orthowatt.errors import TrainingError
 from orthowatt.models.backend import transform_backend
 from orthowatt.record import NUMERICS_VERSION, RunRecord
-from orthowatt.train import runtime
+from orthowatt.train import runtime, stop
 from orthowatt.train.loop import train_run
 from orthowatt.train.segments import LOST
 from orthowatt.transforms import cpu
@@ -196,6 +196,37 @@ def test_sigterm_is_written_down_and_can_be_continued(whole, tmp_path, recorder)
     record = train_run(config, tmp_path)
     assert_same_result(tmp_path, reference)
     assert record.metrics["train_seconds"] > 0
+
+
+def test_what_a_launcher_sends_beside_the_terminal_is_the_same_wish(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(stop.time, "monotonic", lambda: now[0])
+    signals = stop.Signals()
+    signals.hold = True
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):  # the step is ended in order
+        signals._note(number, None)
+    now[0] = 2 * stop.ONE_WISH
+    signals._note(signal.SIGTERM, None)
+    assert signals.asked == signal.SIGINT
+    with pytest.raises(KeyboardInterrupt):  # asked for again: at once
+        signals._note(signal.SIGINT, None)
+
+
+def test_a_second_sigterm_does_not_cost_the_checkpoint(whole, tmp_path, recorder):
+    """A time limit signals the whole group, and the study its run once more."""
+
+    class Twice(recorder):
+        def update(self, *facts):
+            super().update(*facts)
+            if self.at == facts[1]:
+                os.kill(os.getpid(), self.number)
+
+    reference, config = whole
+    with pytest.raises(SystemExit):
+        train_run(config, tmp_path, progress=Twice(at=8, number=signal.SIGTERM))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["position"]["step"] == 3
+    train_run(config, tmp_path)
+    assert_same_result(tmp_path, reference)
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(whole, tmp_path, recorder):

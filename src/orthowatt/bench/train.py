@@ -160,12 +160,13 @@ def _our_loop(config: RunConfig, dataset: Dataset) -> Iterator[_Trained]:
         made = Run(config, Path(folder), device, Silent(), None, Ranks(), Signals())
         with made.meter:
             train = torch.arange(len(dataset.train_labels))
-            made.record.data = records.describe(dataset, train, train[:0], config)
+            parts = (train, train[:0], torch.arange(len(dataset.test_labels)))
+            made.record.data = records.describe(dataset, *parts, config)
             whole = dataset.channels_together().to(device)
             statistics = (dataset.mean, dataset.std)
-            parts = prepare.batches(config, whole, train, train[:0], *statistics)
+            batches = prepare.batches(config, whole, parts, *statistics)
             with runtime.own_randomness(device):
-                work = loop.build(made, whole, parts)
+                work = loop.build(made, whole, batches)
             made.restore(work)
             with made.meter.window("bench", align=False) as window:
                 yield _Trained(made, work, window)

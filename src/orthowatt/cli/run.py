@@ -15,7 +15,7 @@ import tyro
 
 from ..config import RunConfig
 from ..errors import DataError, InputError, OrthowattError, closest
-from . import plan
+from . import INTERRUPTED, plan
 from .common import Common, parse, print_json, progress_console
 
 _PLAN = "print the settings and the memory needed, and stop; --device may then be t4, l4, a100-40 …"
@@ -62,13 +62,20 @@ def run(argv: Sequence[str]) -> int:
         raise InputError("--out is missing; name the folder that the run writes into")
     try:
         return _train(options)
-    except (KeyboardInterrupt, SystemExit):
-        from ..train.ranks import is_first
-
-        if is_first():
-            again = shlex.join(["orthowatt", "run", *argv])
-            print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(argv)
+        return INTERRUPTED
+    except SystemExit:
+        _say_how_to_go_on(argv)
         raise
+
+
+def _say_how_to_go_on(argv: Sequence[str]) -> None:
+    from ..train.ranks import is_first
+
+    if is_first():
+        again = shlex.join(["orthowatt", "run", *argv])
+        print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
 
 
 def load(name: str) -> RunConfig:

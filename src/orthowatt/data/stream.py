@@ -57,8 +57,9 @@ class StreamedBatches(Batches):
 
     def _pixels(self, chosen: Tensor, draws: Draws) -> Tensor:
         device = self.labels.device
-        images = next(self._coming).permute(0, 2, 3, 1).contiguous()
-        held = images.to(device, non_blocking=True)
+        # pinned memory is copied without a wait, and turned there, where the host has no work by it
+        held = next(self._coming).to(device, non_blocking=True)
+        held = held.permute(0, 2, 3, 1).contiguous()
         return gather(held, torch.arange(len(chosen), device=device), draws)
 
 

@@ -33,12 +33,20 @@ class DenseWHT2d(WHT2d):
                     "or pad='crop'"
                 )
             m = order if self.pad == "keep" else n
-            matrix = _matrix(order, self.norm, x.dtype, x.device)[:n, :m]
+            matrix = _constant(order, self.norm, x.dtype, x.device)[:n, :m]
             y = (y.movedim(dim, -1) @ matrix).movedim(-1, dim)
         return y.to(x.dtype)
 
 
+@torch.compiler.assume_constant_result
+def _constant(
+    order: int, norm: str | None, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    return _matrix(order, norm, dtype, device)
+
+
 @lru_cache(maxsize=64)
 def _matrix(order: int, norm: str | None, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    matrix = hadamard(order, dtype=torch.float64)
-    return (matrix if norm is None else matrix / order**0.5).to(device, dtype)
+    with torch.inference_mode(False):  # a cached tensor must serve calls of both modes
+        matrix = hadamard(order, dtype=torch.float64)
+        return (matrix if norm is None else matrix / order**0.5).to(device, dtype)

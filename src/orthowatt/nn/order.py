@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..transforms import hadamard
+from ..transforms.ops import is_plain
 
 
 @lru_cache(maxsize=128)
@@ -65,6 +66,20 @@ def _neighbours(kind: str, old: int, new: int) -> tuple[list[int], list[int], li
     return ordered[low].tolist(), ordered[high].tolist(), (place - low).tolist()
 
 
+@lru_cache(maxsize=128)
+def _tensors(
+    kind: str, old: int, new: int, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The same on a device: copied there once, for every such copy makes the host wait."""
+    low, high, share = _neighbours(kind, old, new)
+    with torch.inference_mode(False):  # a cached tensor must serve calls of both modes
+        return (
+            torch.tensor(low, device=device),
+            torch.tensor(high, device=device),
+            torch.tensor(share, dtype=dtype, device=device),
+        )
+
+
 @torch.compiler.assume_constant_result
 def _constants(kind: str, old: int, new: int) -> tuple[list[int], list[int], list[float]]:
     return _neighbours(kind, old, new)
@@ -72,9 +87,12 @@ def _constants(kind: str, old: int, new: int) -> tuple[list[int], list[int], lis
 
 def resample(v: torch.Tensor, axis: int, kind: str, old: int, new: int) -> torch.Tensor:
     """v with `axis`, the spectrum of `old` samples, read at that of `new` samples."""
-    low, high, share = _constants(kind, old, new)
-    first = v.index_select(axis, torch.tensor(low, device=v.device))
-    second = v.index_select(axis, torch.tensor(high, device=v.device))
-    weight = torch.tensor(share, dtype=v.dtype, device=v.device)
+    if is_plain(v):
+        low, high, weight = _tensors(kind, old, new, v.dtype, v.device)
+    else:  # constants of the graph
+        lows, highs, shares = _constants(kind, old, new)
+        low, high = torch.tensor(lows, device=v.device), torch.tensor(highs, device=v.device)
+        weight = torch.tensor(shares, dtype=v.dtype, device=v.device)
+    first, second = v.index_select(axis, low), v.index_select(axis, high)
     # lerp adds weight · (second - first), which is exactly 0 where v is constant.
     return torch.lerp(first, second, weight.view([-1] + [1] * (-axis - 1)))

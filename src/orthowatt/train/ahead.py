@@ -38,7 +38,7 @@ def plan_ahead(config: RunConfig) -> Plan:
         precision=precision,
         data_bytes=_held(config, facts, where),
         stored_bytes=facts.image_bytes,
-        batch_size=min(config.batch_size, facts.train),
+        batch_size=min(config.batch_size, config.limit_images or facts.train, facts.train),
     )
 
 

@@ -88,7 +88,8 @@ def _guarded(run: Run) -> RunRecord:
         raise
     except torch.OutOfMemoryError as error:
         reason = f"{device} has too little memory for batches of {run.config.batch_size} images"
-        run.close("failed", reason)
+        if run.began:
+            run.close("failed", reason)
         raise TrainingError(f"{reason}; choose auto_batch, or a smaller batch_size") from error
     except checkpoint.Unwritable as error:
         with contextlib.suppress(OSError):  # the record is small, and may still find room
@@ -136,12 +137,18 @@ def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
         device=run.device,
     )
     held_out = config.validation if config.train_on == "train" else 0.0
-    train, validation = loader.validation_split(dataset, held_out, config.split_seed)
-    record.data = records.describe(dataset, train, validation, config)
+    whole = loader.validation_split(dataset, held_out, config.split_seed)
+    indices = (*whole, torch.arange(len(dataset.test_labels)))
+    train, validation, test = (loader.some(part, config.limit_images) for part in indices)
+    record.data = records.describe(dataset, train, validation, test, config)
+    if config.limit_images is not None:
+        record.warnings.append(f"a rehearsal: of each part at most {config.limit_images} images")
     dataset = dataset.channels_together().to(run.device)
     whose, mean, std = prepare.normalisation(config, dataset)
     record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
-    return dataset, prepare.batches(config, dataset, train, validation, mean, std, run.ranks)
+    return dataset, prepare.batches(
+        config, dataset, (train, validation, test), mean, std, run.ranks
+    )
 
 
 def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:

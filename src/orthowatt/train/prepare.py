@@ -132,17 +132,17 @@ class Parts:
 def batches(
     config: RunConfig,
     dataset: Dataset,
-    train: Tensor,
-    validation: Tensor,
+    indices: tuple[Tensor, Tensor, Tensor],
     mean: tuple[float, ...],
     std: tuple[float, ...],
     ranks: Ranks = ALONE,
 ) -> Parts:
-    """The batches of each part of `dataset`; `train` and `validation` are positions in it.
+    """The batches of each part of `dataset`; `indices` are those of train, validation and test.
 
     With several processes they are this one's share. Raises `InputError` where a batch cannot be
     shared equally.
     """
+    train, validation, test = indices
     if ranks.size > 1 and len(train) < config.batch_size:
         raise InputError(
             f"there are {len(train)} training images, but {ranks.size} processes need a whole "
@@ -173,7 +173,9 @@ def batches(
             **common,
         ),
         validation=stream.batches(images, labels, indices=validation, share=share, **common),
-        test=stream.batches(dataset.test_images, dataset.test_labels, share=share, **common),
+        test=stream.batches(
+            dataset.test_images, dataset.test_labels, indices=test, share=share, **common
+        ),
         probe=next(iter(stream.batches(images, labels, indices=first, **common)))[0],
     )
 

@@ -63,7 +63,7 @@ def new(config: RunConfig, device: torch.device, started: str | None) -> RunReco
 
 
 def describe(
-    dataset: Dataset, train: Tensor, validation: Tensor, config: RunConfig
+    dataset: Dataset, train: Tensor, validation: Tensor, test: Tensor, config: RunConfig
 ) -> dict[str, Any]:
     """The data as the record keeps it."""
     named = dataset.validation is not None and config.validation > 0
@@ -72,7 +72,7 @@ def describe(
         "checksum": dataset.checksum,
         "train": len(train),
         "validation": len(validation),
-        "test": len(dataset.test_labels),
+        "test": len(test),
         "validation_from": "the source" if named else f"the train set, by seed {config.split_seed}",
         "classes": len(dataset.classes),
         "shape": list(dataset.train_images.shape[1:]),

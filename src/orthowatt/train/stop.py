@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 from ..config import RunConfig
+
+#: Seconds in which more signals are one wish: a terminal and a launcher (study, torchrun, timeout)
+#: each send theirs.
+ONE_WISH = 1.0
 
 #: Exit code of a process that SIGTERM ended, as shells count it.
 TERMINATED = 128 + signal.SIGTERM
@@ -22,13 +27,15 @@ REASONS = {
 class Signals:
     """Notes Ctrl-C and SIGTERM, so that a step can end and be written down first.
 
-    `asked` is the signal that came. Before `hold` is set, and for the second signal of a kind that
-    is held, the process is stopped at once, as if nobody had listened.
+    `asked` is the signal that came. Before `hold` is set, and for one that is asked for again, the
+    process is stopped at once, as if nobody had listened. Again means the same signal, a second
+    or more after the first one: what a launcher sends beside a terminal's is the same wish.
     """
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
         self.hold = False
+        self._asked_at = 0.0
 
     @property
     def reason(self) -> str:
@@ -42,9 +49,12 @@ class Signals:
         raise SystemExit(TERMINATED)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        again = self.asked is not None
-        self.asked = signal.Signals(number)
-        if again or not self.hold:
+        now = time.monotonic()
+        if self.asked is None:
+            self.asked, self._asked_at = signal.Signals(number), now
+            if not self.hold:
+                self.leave()
+        elif number == self.asked and now - self._asked_at >= ONE_WISH:
             self.leave()
 
 
