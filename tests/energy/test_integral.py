@@ -4,7 +4,7 @@ import statistics
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from simulated import Board, Power, VirtualClock, metered, random_power, truth
 
@@ -39,6 +39,8 @@ def test_constant_power_is_exact_however_irregular_the_polls(steps, power, windo
 
 @given(gaps, st.data(), windows, st.floats(0, 1e6), st.floats(0.1, 10))
 def test_shifting_time_changes_nothing_and_scaling_power_scales(steps, data, window, shift, scale):
+    # a gap of just the window counts as shorter or longer by the last digit of its times
+    assume(all(abs(step - window) > 1e-6 for step in steps))
     times = polls(steps)
     powers = data.draw(st.lists(watts, min_size=len(times), max_size=len(times)))
     here = integrate(times, powers, window)
