@@ -82,6 +82,18 @@ def test_segments_add_up_with_the_work_that_was_redone(tmp_path):
     assert Measured.from_dict(whole["run"].to_dict()) == whole["run"]
 
 
+def test_a_line_that_a_full_disk_lost_leaves_the_energy_unknown(tmp_path):
+    path = tmp_path / "energy.jsonl"
+    run(path, kill_after=12.5)
+    path.write_text(
+        "\n".join(line for line in path.read_text().split("\n") if '"facts"' not in line)
+    )
+    (segment,) = read_segments(path)
+    assert segment.windows["train"].energy.joules == pytest.approx(3000, rel=0.02)
+    assert segment.windows["run"].energy.joules is None
+    assert "stopped without warning" in segment.windows["run"].energies[SCOPE].reason
+
+
 def test_a_flush_comes_at_least_every_second(tmp_path):
     run(tmp_path / "energy.jsonl")
     lines = [

@@ -119,7 +119,8 @@ class _Part:
         end = {} if last is None else last["readings"]
         energies = {
             scope: energy_between(self.facts[scope], start[scope], Reading(**_tuples(end[scope])))
-            if scope in end
+            # a disk that was full for a while may have lost the line of facts
+            if scope in end and scope in self.facts
             else Energy.unknown(LOST, scope)
             for scope in start
         }
