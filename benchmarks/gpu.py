@@ -2,9 +2,10 @@
 
     PYTHONPATH=src python benchmarks/gpu.py --minutes 9 --out benchmarks/results
 
-Values against fp64, gradients, opcheck and compile come first, then the maps of ResNet-50 beside a
-copy of the same bytes, the training step, and the rest of the table. The result file is written
-after every section, so what time cut short is kept. `--rehearse` runs the same code on the CPU with
+Values of what is timed against fp64, gradients, opcheck and compile come first, in at most half of
+the time; then the maps of ResNet-50 beside a copy of the same bytes, the training step, and the
+rest of the table; then values of every other size. The result file is written after every section,
+so what time cut short is kept. `--rehearse` runs the same code on the CPU with
 small tensors. `--sweep` measures the neighbours of every entry of the kernels' tuning table.
 It is the code of `orthowatt bench kernels`.
 """
@@ -12,6 +13,7 @@ It is the code of `orthowatt bench kernels`.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -22,7 +24,7 @@ from typing import Any
 
 import torch
 
-from orthowatt.bench import cases, kernels, machine, step, sweep, values
+from orthowatt.bench import cases, kernels, machine, step, sweep, timed, values
 from orthowatt.record import dumps, write_atomic
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,17 +36,21 @@ def main() -> int:
     device = torch.device("cpu" if options.rehearse else "cuda")
     run = Run(device, _folder(options), time.monotonic() + 60 * options.minutes, options.rehearse)
     sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "timed values": run.timed_values,
         "values": run.values,
         "first": run.first,
         "step": run.step,
         "rest": run.rest,
+        "more values": run.values,
     }
     if options.sweep:
-        sections = {"values": run.values, "sweep": run.sweep}
+        sections = {"timed values": run.timed_values, "sweep": run.sweep}
     for name, section in sections.items():
         if name in (options.only or sections) and time.monotonic() < run.deadline:
             run.section(name, section)
-    failed = [check["name"] for check in run.result.get("values", []) if not check["passed"]]
+    found = [run.result.get(f"{name}values", []) for name in ("timed ", "", "more ")]
+    failed = [check["name"] for checks in found for check in checks if not check["passed"]]
+    failed += [name for name in run.result if name.endswith(" failed")]
     print(f"{len(failed)} checks failed" + (": " + "; ".join(failed[:20]) if failed else ""))
     return 1 if failed else 0
 
@@ -54,6 +60,12 @@ class Run:
 
     def __init__(self, device: torch.device, folder: Path, deadline: float, rehearse: bool):
         self.device, self.deadline, self.rehearse = device, deadline, rehearse
+        self.begin = time.monotonic()
+        self.checks = values.checks(
+            device,
+            sizes=(7, 12, 28) if rehearse else values.SIZES,
+            compiler="eager" if rehearse else "inductor",
+        )
         name = "rehearsal" if rehearse else torch.cuda.get_device_name(device)
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self.path = folder / f"{slug}-kernels.json"
@@ -73,17 +85,25 @@ class Run:
         write_atomic(self.path, dumps(self.result, indent=1) + "\n")
         print(f"-- {name}: {time.monotonic() - begin:.0f} s, written to {self.path}", flush=True)
 
-    def values(self) -> list[dict[str, Any]]:
-        """Whether everything is right here."""
-        found = values.run(
+    def timed_values(self) -> list[dict[str, Any]]:
+        """Whether what is timed is right; as many processes compile, this takes a minute or two."""
+        found = timed.run(
+            self._entries(0, None),
             self.device,
-            sizes=(7, 12, 28) if self.rehearse else values.SIZES,
-            compiler="eager" if self.rehearse else "inductor",
-            progress=lambda check: None if check.passed else print("WRONG", check, flush=True),
-            deadline=self.deadline,
+            workers=2 if self.rehearse else max(2, min(8, (os.cpu_count() or 2) // 2)),
+            progress=_print_wrong,
+            deadline=self._part(0.3),
         )
-        print(f"{sum(check.passed for check in found)} of {len(found)} checks passed")
-        return [check.to_dict() for check in found]
+        return _summed(found)
+
+    def values(self) -> list[dict[str, Any]]:
+        """Whether everything else is right; a second call goes on where the first had to stop."""
+        first = "values" not in self.result
+        deadline = self._part(0.5) if first else self.deadline
+        return _summed(values.take(self.checks, _print_wrong, deadline))
+
+    def _part(self, share: float) -> float:
+        return self.begin + share * (self.deadline - self.begin)
 
     def first(self) -> list[dict[str, Any]]:
         """The Walsh-Hadamard transform in bf16 and fp32, and the cosine transform in bf16."""
@@ -94,21 +114,23 @@ class Run:
         return self._rows(3, None)
 
     def _rows(self, begin: int, end: int | None) -> list[dict[str, Any]]:
-        batch = 1 if self.rehearse else 64
-        order = cases.GPU_ORDER[begin:end]
-        entries = cases.gpu_cases((torch.bfloat16, torch.float32), batch, order, lines=begin > 0)
-        if self.rehearse:
-            entries = [
-                (name, None, case) for name, _, case in entries if max(case.shape[-2:]) <= 28
-            ]
         found = kernels.run(
-            cases=entries,
+            cases=self._entries(begin, end),
             device=self.device,
             seconds=0.02 if self.rehearse else 0.5,
             deadline=self.deadline,
             progress=_print_row,
         )
         return [row.to_dict() for row in found]
+
+    def _entries(self, begin: int, end: int | None) -> list[cases.Entry]:
+        batch = 1 if self.rehearse else 64
+        order = cases.GPU_ORDER[begin:end]
+        lines = begin > 0 or end is None
+        entries = cases.gpu_cases((torch.bfloat16, torch.float32), batch, order, lines=lines)
+        if not self.rehearse:
+            return list(entries)
+        return [(name, None, case) for name, _, case in entries if max(case.shape[-2:]) <= 28]
 
     def step(self) -> list[dict[str, Any]]:
         """A training step of ResNet-50 with and without the transform."""
@@ -126,6 +148,16 @@ class Run:
     def sweep(self) -> list[dict[str, Any]]:
         """The neighbours of the tuning table's entries, best first."""
         return sweep.run(self.device, deadline=self.deadline, small=self.rehearse)
+
+
+def _print_wrong(check: values.Check) -> None:
+    if not check.passed:
+        print("WRONG", check, flush=True)
+
+
+def _summed(found: list[values.Check]) -> list[dict[str, Any]]:
+    print(f"{sum(check.passed for check in found)} of {len(found)} checks passed")
+    return [check.to_dict() for check in found]
 
 
 def _print_row(row: kernels.Row) -> None:
@@ -146,7 +178,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=9.0, help="no case begins after them")
     parser.add_argument("--out", type=Path, help="folder of the result file")
-    parser.add_argument("--only", nargs="+", help="values, first, step, rest, sweep")
+    parser.add_argument("--only", nargs="+", help="names of sections, as the result file has them")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with small tensors")
     parser.add_argument(
         "--sweep", action="store_true", help="measure the tuning table's neighbours"

@@ -165,6 +165,10 @@ def test_a_kernel_that_asks_for_too_much_is_left_out_alone(monkeypatch):
     assert gpu.transform(large, "wht", (-2, -1), "ortho", False) is None
     assert gpu.transform(small, "wht", (-2, -1), "ortho", False) is not None
     assert ran == [large.shape, small.shape]
+    assert gpu.backend(large, "wht", (-2, -1)) == (
+        "torch", "its kernel asks for more than this GPU has"
+    )  # fmt: skip
+    assert gpu.backend(small, "wht", (-2, -1))[0] == "gpu"
     gpu._warn.cache_clear()
 
 

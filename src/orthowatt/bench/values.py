@@ -6,6 +6,7 @@ Run before anything is timed, on any device, for a fast wrong result is worth no
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -76,33 +77,46 @@ def run(
     >>> all(check.passed for check in run(torch.device("cpu"), sizes=(7, 12), compiler="eager"))
     True
     """
-    checks = []
-    for check in _all(device, sizes, compiler):
-        checks.append(check)
+    return take(checks(device, sizes=sizes, compiler=compiler), progress, deadline)
+
+
+def take(
+    found: Iterator[Check],
+    progress: Callable[[Check], None] | None = None,
+    deadline: float = float("inf"),
+) -> list[Check]:
+    """Checks as they come, until `deadline`; what is left of the iterator can be taken later."""
+    taken = []
+    for check in found:
+        taken.append(check)
         if progress:
             progress(check)
         if time.monotonic() > deadline:
             break
-    return checks
+    return taken
 
 
-def _all(device: torch.device, sizes: tuple[int, ...], compiler: str) -> Iterator[Check]:
-    dtypes = (torch.float32, torch.bfloat16, torch.float16)
-    for kind in KINDS:
-        for n in sizes:
-            if kind == "wht" and not hadamard.is_order(n):
-                continue
-            for dtype in dtypes:
-                yield from _values(kind, n, dtype, device)
-    yield from _lines(device)
+def checks(
+    device: torch.device, *, sizes: tuple[int, ...] = SIZES, compiler: str = "inductor"
+) -> Iterator[Check]:
+    """Every check, those that concern all sizes first."""
     yield from _layouts(device)
     yield from _gradients(device, max(sizes))
     yield from _operator(device, compiler)
     if device.type == "cuda":
-        yield from _large(device)
+        from . import launches
+
+        yield from launches.checks(device)
+    for dtype in (torch.bfloat16, torch.float32, torch.float16):
+        for kind in KINDS:
+            for n in sizes:
+                if kind != "wht" or hadamard.is_order(n):
+                    yield from _values(kind, n, dtype, device)
+    yield from _lines(device)
 
 
-def _random(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def random(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Seeded normal values, the same for every call of one shape and device."""
     generator = torch.Generator(device).manual_seed(sum(shape))
     return torch.randn(shape, generator=generator, device=device).to(dtype)
 
@@ -113,7 +127,7 @@ def _name(kind: str, what: object, dtype: torch.dtype) -> str:
 
 def _values(kind: str, n: int, dtype: torch.dtype, device: torch.device) -> Iterator[Check]:
     for layout in (torch.contiguous_format, torch.channels_last):
-        x = _random((2, 19, n, n), dtype, device).contiguous(memory_format=layout)
+        x = random((2, 19, n, n), dtype, device).contiguous(memory_format=layout)
         y = ops.compute(x, kind, (-2, -1), "ortho", False)
         exact = reference.transform(x.double(), kind, (-2, -1), "ortho", False)
         last = "channels_last" if layout is torch.channels_last else "plane"
@@ -124,7 +138,7 @@ def _lines(device: torch.device) -> Iterator[Check]:
     for n in (28, 256, 1024, 2048):
         for shape, dim in (((3, n, 7, 9), -3), ((50, n), -1)):
             for dtype in (torch.float32, torch.bfloat16):
-                x = _random(shape, dtype, device)
+                x = random(shape, dtype, device)
                 y = ops.compute(x, "wht", (dim,), "ortho", False)
                 exact = reference.transform(x.double(), "wht", (dim,), "ortho", False)
                 yield compare(_name("wht", f"line {n} of dim {dim}", dtype), y, exact)
@@ -132,7 +146,7 @@ def _lines(device: torch.device) -> Iterator[Check]:
 
 def _layouts(device: torch.device) -> Iterator[Check]:
     """Gaps, aliases, empty batches, repeated calls, and a NaN that stays in its plane."""
-    wide = _random((3, 5, 28, 40), torch.float32, device)
+    wide = random((3, 5, 28, 40), torch.float32, device)
     x = wide[..., 3:31]
     exact = functional.wht(x.double())
     yield compare("a tensor with gaps", functional.wht(x), exact)
@@ -144,7 +158,7 @@ def _layouts(device: torch.device) -> Iterator[Check]:
     empty = functional.wht(x[:0])
     yield Check("an empty batch", empty.shape == x[:0].shape, None, None, str(tuple(empty.shape)))
     for n in (8, 14, 56):
-        x = _random((4, 33, n, n), torch.bfloat16, device)
+        x = random((4, 33, n, n), torch.bfloat16, device)
         x[1, 2, 3, 4] = float("nan")
         for layout in (torch.contiguous_format, torch.channels_last):
             y = functional.dct(x.contiguous(memory_format=layout))
@@ -158,8 +172,8 @@ def _gradients(device: torch.device, largest: int) -> Iterator[Check]:
     for kind in KINDS:
         for n in (28, min(56, largest)) if kind == "wht" else (7, min(56, largest)):
             request = (kind, (-2, -1), "none", False)
-            x = _random((2, 9, n, n), torch.float32, device).requires_grad_()
-            v = _random((2, 9, n, n), torch.float32, device).requires_grad_()
+            x = random((2, 9, n, n), torch.float32, device).requires_grad_()
+            v = random((2, 9, n, n), torch.float32, device).requires_grad_()
             (grad,) = torch.autograd.grad(ops.apply(x, *request), x, v, create_graph=True)
             exact = reference.transform(v.detach().double(), *request[:3], True)
             yield compare(f"gradient of {kind} {n}", grad.detach(), exact)
@@ -171,7 +185,7 @@ def _gradients(device: torch.device, largest: int) -> Iterator[Check]:
 def _operator(device: torch.device, compiler: str) -> Iterator[Check]:
     """opcheck with permuted layouts, and one node a call under torch.compile."""
     operator = torch.ops.orthowatt.transform.default
-    x = _random((2, 3, 28, 28), torch.float32, device)
+    x = random((2, 3, 28, 28), torch.float32, device)
     layouts = {
         "contiguous": x,
         "permuted": x.permute(3, 1, 0, 2),
@@ -182,7 +196,9 @@ def _operator(device: torch.device, compiler: str) -> Iterator[Check]:
         for grad in (False, True):
             given = layout.detach().clone(memory_format=torch.preserve_format)
             arguments = (given.requires_grad_(grad), "wht", dims, "ortho", False)
-            found = torch.library.opcheck(operator, arguments, raise_exception=False)
+            with warnings.catch_warnings():  # torch's own, of how opcheck looks at gradients
+                warnings.simplefilter("ignore")
+                found = torch.library.opcheck(operator, arguments, raise_exception=False)
             passed = all(result == "SUCCESS" for result in found.values())
             yield Check(f"opcheck {name}, grad {grad}", passed, None, None, str(found))
     torch._dynamo.reset()
@@ -194,17 +210,3 @@ def _operator(device: torch.device, compiler: str) -> Iterator[Check]:
         compiled = torch.compile(call, fullgraph=True, backend=compiler)
         error = float((compiled(x) - call(x)).abs().max())
         yield Check(f"torch.compile {kind}", error <= 1e-5, error, 1e-5, compiler)
-
-
-def _large(device: torch.device) -> Iterator[Check]:
-    """A tensor of more than 2³¹ elements: its last plane is where 32-bit offsets would end."""
-    free, _ = torch.cuda.mem_get_info(device)
-    planes = 2**31 // 56**2 + 100
-    if free < 3 * planes * 56**2 * 2:
-        yield Check("more than 2^31 elements", True, None, None, "not run: too little memory")
-        return
-    x = torch.zeros(planes, 56, 56, dtype=torch.bfloat16, device=device)
-    x[-1] = _random((56, 56), torch.bfloat16, device)
-    y = functional.wht(x, out=x.new_empty(x.shape))
-    exact = functional.wht(x[-1:].double())
-    yield compare("more than 2^31 elements", y[-1:], exact)

@@ -108,6 +108,9 @@ def backend(x: torch.Tensor, kind: str, dims: tuple[int, ...]) -> tuple[str, str
     steps = _steps(x, _dense(x), kind, dims, "ortho", False)
     if isinstance(steps, str):
         return "torch", steps
+    own = (tuple(x.shape), x.stride(), x.dtype, x.device, kind, dims)
+    if any(key[: len(own)] == own for key in _left_out):
+        return "torch", "its kernel asks for more than this GPU has"
     passes = "one pass" if len(steps) == 1 else f"{len(steps)} passes"
     copied = "" if _dense(x) else ", over a dense copy, for the tensor has gaps"
     return "gpu", f"Triton kernels, {passes}{copied}"
