@@ -153,12 +153,22 @@ def test_without_a_limit_the_board_table_and_the_highest_seen_cap():
 
 def test_a_limit_raised_during_the_window_raises_the_cap():
     clock = VirtualClock()
-    board = Board("GPU-1", Power([(1.0, 300.0)]), limit=350.0)
+    board = Board("GPU-1", Power([(103.0, 300.0), (1e3, 500.0)]), limit=350.0)
     with metered(clock, board, align=False) as meter, meter.window("run") as window:
         clock.sleep(2.0)
         board.limit = 700.0
         clock.sleep(2.0)
     assert window.energy.bound_joules == pytest.approx(770 * 0.1, rel=0.02)
+    assert window.energy.flags == ()
+
+
+@pytest.mark.parametrize("watts", [380.0, 400.0])
+def test_a_power_above_the_cap_is_flagged(watts):
+    clock = VirtualClock()
+    board = Board("GPU-1", Power([(1.0, 200.0), (0.2, watts), (1.0, 100.0)]), limit=350.0)
+    with metered(clock, board) as meter, meter.window("run") as window:
+        clock.sleep(6.0)
+    assert ("cap-exceeded" in window.energy.flags) is (watts > 1.1 * 350)
 
 
 def test_seconds_run_between_the_two_readings_used():

@@ -52,12 +52,20 @@ class _Board:
         return self.facts.limit_watts
 
     def seen(self, watts: float, limit_watts: float) -> None:
-        """Raise the cap where this power or this enforced limit was seen (in W, or NaN)."""
+        """Raise the cap where this power or this enforced limit was seen (in W, or NaN).
+
+        A power above the cap of a known limit is flagged: the bound rests on there being none.
+        """
         facts = self.facts
         if facts.limit_watts is not None:
             if limit_watts > facts.limit_watts:  # somebody raised it meanwhile
                 cap = CAP_OVER_LIMIT * limit_watts
-                self.facts = dataclasses.replace(facts, cap_watts=cap, limit_watts=limit_watts)
+                flags = tuple(flag for flag in facts.flags if flag != "cap-exceeded")
+                self.facts = dataclasses.replace(
+                    facts, cap_watts=cap, limit_watts=limit_watts, flags=flags
+                )
+            elif watts > facts.cap_watts and "cap-exceeded" not in facts.flags:
+                self.facts = dataclasses.replace(facts, flags=(*facts.flags, "cap-exceeded"))
         elif CAP_OVER_LIMIT * watts > facts.cap_watts:
             cap = CAP_OVER_LIMIT * watts
             self.facts = dataclasses.replace(facts, cap_watts=cap, cap_from="highest seen")

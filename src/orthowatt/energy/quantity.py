@@ -18,6 +18,7 @@ STATUSES = ("measured", "estimated", "unknown")
 
 #: What each flag means, for reports; a flag never changes the joules, it says how to read them.
 FLAGS = {
+    "cap-exceeded": "a power above 1.1 times the limit was read, so the bound may be too small",
     "counted-twice": "windows of one name were open at once, so their sum counts some energy twice",
     "counter-reset": "the counter went back during the window (driver reload or reset)",
     "edge-unaligned": "a counter's edge was not seen in time, so it was read between two ticks",
