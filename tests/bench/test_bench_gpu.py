@@ -2,12 +2,17 @@
 
 import itertools
 
+import pytest
 import torch
 
-from orthowatt.bench import launches, timed, values
+from orthowatt.bench import launches, sweep, timed, values
 from orthowatt.bench.cases import Case
+from orthowatt.bench.timing import Timing
+from orthowatt.transforms.gpu import plan
 
 CPU = torch.device("cpu")
+TIMED = {"call": Timing(2e-3, 1e-3, 3e-3, 7)}
+REQUEST = ("wht", (-2, -1), "ortho", False)
 
 
 def case(n=28, pad=None):
@@ -57,3 +62,26 @@ def test_every_view_of_a_huge_tensor_is_checked_at_its_end(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 2**40))
     (skipped,) = launches._huge(CPU, least=0)
     assert "too little memory" in skipped.detail
+
+
+def test_the_sweep_tries_how_much_lies_between_two_passes(monkeypatch):
+    launch = pytest.importorskip("orthowatt.transforms.gpu.launch", reason="needs Triton")
+    given = []
+
+    class Passes:
+        def __init__(self, steps, device, between):
+            given.append(between)
+
+        def __call__(self, x, out):
+            out.copy_(x)
+
+    monkeypatch.setattr(launch, "Passes", Passes)
+    monkeypatch.setattr(sweep, "_BYTES", 0)
+    monkeypatch.setattr(sweep, "interleaved", lambda calls, **options: calls["call"]() or TIMED)
+    large = Case("wht", (1, 1, 224, 224), (-2, -1), False, torch.bfloat16)
+    steps = plan.steps(large.shape, (224**2, 224**2, 224, 1), large.dtype, *REQUEST)
+    assert not isinstance(steps, str)
+    rows = sweep._groups("wht plane 224", steps, large, CPU, float("inf"))
+    assert [row["between_mebibytes"] for row in rows] == list(sweep.GROUPS)
+    assert given == [mebibytes << 20 for mebibytes in sweep.GROUPS]
+    assert all(row["milliseconds"] == 2.0 for row in rows)

@@ -20,6 +20,8 @@ from .timing import interleaved
 
 #: Rotating tensors of one case, at most so many bytes each way.
 _BYTES = 256 * 2**20
+#: Bytes between two launches that are tried, in MiB.
+GROUPS = (0, 8, 12, 16, 20, 25, 32, 40)
 
 
 def run(
@@ -35,6 +37,8 @@ def run(
         steps = plan.steps(case.shape, strides, case.dtype, case.kind, case.dims, "ortho", False)
         if isinstance(steps, str) or case.pad or (small and max(case.shape[-2:]) > 14):
             continue
+        if len(steps) > 1 and not small:
+            rows += _groups(name, steps, case, device, deadline)
         for k, step in enumerate(steps):
             if small:  # there is nothing to launch on: the list itself is rehearsed
                 rows += [_row(name, k, one, None) for one in neighbours(step)]
@@ -105,6 +109,36 @@ def _measured(
     rows.sort(key=lambda row: (row["milliseconds"] is None, row["milliseconds"] or 0.0))
     for row in rows[:4]:
         print(row, flush=True)
+    return rows
+
+
+def _groups(
+    name: str, steps: tuple[plan.Step, ...], case: Case, device: torch.device, deadline: float
+) -> list[dict[str, Any]]:
+    """How much may lie between two launches: 0 stands for no groups at all."""
+    from ..transforms.gpu import launch
+
+    x = case.tensor(device)
+    count = max(1, _BYTES // (x.numel() * x.element_size()))
+    tensors = [(one, torch.empty_like(one)) for one in (x, *(x.clone() for _ in range(count - 1)))]
+    rows = []
+    for mebibytes in GROUPS:
+        if time.monotonic() > deadline:
+            break
+        ready, turn = launch.Passes(steps, device, mebibytes * 2**20), itertools.cycle(tensors)
+
+        def call(ready: Any = ready, turn: Any = turn) -> None:
+            ready(*next(turn))
+
+        found = interleaved({"call": call}, device=device, seconds=0.1, most_rounds=40)
+        row = {
+            "case": name,
+            "dtype": str(case.dtype).removeprefix("torch."),
+            "between_mebibytes": mebibytes,
+            "milliseconds": found["call"].seconds * 1e3,
+        }
+        print(row, flush=True)
+        rows.append(row)
     return rows
 
 
