@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from orthowatt.config import RunConfig
 from orthowatt.errors import InputError
@@ -57,6 +58,14 @@ def test_matrices_first_seen_in_inference_serve_training():
     layer(mixed(x)).sum().backward()
     assert mixed.weight.grad is not None
     assert torch.equal(layer(x), expected)
+
+
+def test_planning_the_memory_keeps_no_fake_matrix():
+    _matrix.cache_clear()
+    layer, x = DenseWHT2d(), torch.rand(1, 2, 12, 20, dtype=torch.bfloat16)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        layer(torch.empty(1, 2, 12, 20, dtype=torch.bfloat16))
+    assert torch.allclose(layer(x), WHT2d()(x), atol=0.1)
 
 
 def test_compiled_it_is_one_graph():

@@ -8,6 +8,7 @@ import torch
 
 from ..errors import InputError
 from ..transforms.hadamard import hadamard
+from ..transforms.ops import is_plain
 from .transform import WHT2d
 
 
@@ -33,9 +34,17 @@ class DenseWHT2d(WHT2d):
                     "or pad='crop'"
                 )
             m = order if self.pad == "keep" else n
-            matrix = _constant(order, self.norm, x.dtype, x.device)[:n, :m]
+            matrix = _matrix_for(x, order, self.norm)[:n, :m]
             y = (y.movedim(dim, -1) @ matrix).movedim(-1, dim)
         return y.to(x.dtype)
+
+
+def _matrix_for(x: torch.Tensor, order: int, norm: str | None) -> torch.Tensor:
+    if torch.compiler.is_compiling():
+        return _constant(order, norm, x.dtype, x.device)
+    # what a dispatch mode makes (a fake tensor, while memory is planned) must not be kept
+    make = _matrix if is_plain(x) else _matrix.__wrapped__
+    return make(order, norm, x.dtype, x.device)
 
 
 @torch.compiler.assume_constant_result
