@@ -64,10 +64,9 @@ def measured(model, images, micro_batch, precision, optimizer):
         ("orthowatt_resnet8", "hartley", 128, None, "fp32", "adam"),
         ("orthowatt_resnet8", "none", 128, 32, "fp32", "adam"),
         ("resnet18", "none", 16, None, "bf16", "sgd"),
-        pytest.param("resnet18", "none", 64, None, "fp32", "adam", marks=pytest.mark.slow),
-        pytest.param("resnet18", "none", 64, 16, "fp32", "adam", marks=pytest.mark.slow),
+        pytest.param("resnet18", "none", 32, 8, "fp32", "adam", marks=pytest.mark.slow),
         pytest.param(
-            "mobilenetv3_small_050", "none", 32, None, "fp32", "adam", marks=pytest.mark.slow
+            "mobilenetv3_small_050", "none", 16, None, "fp32", "adam", marks=pytest.mark.slow
         ),
     ],
 )

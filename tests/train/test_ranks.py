@@ -49,7 +49,7 @@ def furthest(left, right):
 @pytest.mark.slow
 @needs_forks
 def test_without_batch_norm_two_processes_are_one_up_to_rounding(shared, tmp_path):
-    config = shared("convnext_atto", image_size=32, epochs=1, batch_size=480)
+    config = shared("convnext_atto", image_size=32, batch_size=96, limit_images=192)
     alone = train_run(config, tmp_path / "one")
     assert children.codes(children.start_ranks(config, tmp_path / "two")) == [0, 0]
     together = RunRecord.load(tmp_path / "two")
@@ -74,7 +74,7 @@ def test_batch_norm_sees_its_own_process_alone(shared, tmp_path):
 @pytest.mark.slow
 @needs_forks
 def test_a_signal_to_one_stops_all_and_can_be_continued(shared, tmp_path):
-    config = shared("orthowatt_resnet8", epochs=2)
+    config = shared("orthowatt_resnet8", epochs=2, batch_size=128, limit_images=520)
     assert children.codes(children.start_ranks(config, tmp_path / "parts", at=3)) == [143, 143]
     stopped = RunRecord.load(tmp_path / "parts")
     assert (stopped.status, stopped.metrics["epochs_done"]) == ("interrupted", 0)
@@ -97,7 +97,7 @@ def test_a_process_that_fails_says_which_it_is(shared, tmp_path):
 
 @pytest.mark.slow
 def test_torchrun_runs_the_command_line(tmp_path):
-    config = RunConfig(epochs=1, image_size=16, batch_size=256, device="cpu")
+    config = RunConfig(epochs=1, image_size=16, batch_size=32, limit_images=64, device="cpu")
     (tmp_path / "run.json").write_text(json.dumps(config.to_dict()))
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
