@@ -151,7 +151,6 @@ def test_progress_is_told_every_step(small, recorder, tmp_path):
         {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "constant", "warmup": 0.1},
         {"label_smoothing": 0.1, "channels_last": False, "crop_padding": 0.06},
         {"precision": "bf16"},
-        pytest.param({"precision": "fp16"}, marks=pytest.mark.slow),
         {"image_size": 24, "flip": True, "dropout": 0.1},
     ],
     ids=lambda changes: next(iter(changes.values())),
@@ -250,9 +249,21 @@ def test_the_callers_state_is_left_alone(small, tmp_path, recorder, broken):
 
 
 @pytest.mark.slow
+def test_scaled_half_precision_learns_about_the_same(small, tmp_path):
+    config = small(epochs=2, batch_size=64, limit_images=640, learning_rate=6e-3)
+    wide = train_run(config, tmp_path / "fp32")
+    half = train_run(config.replace(precision="fp16"), tmp_path / "fp16")
+    assert half.settings["precision"] == "fp16"
+    losses = [[entry["train_loss"] for entry in record.epochs] for record in (wide, half)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1][1] < 0.8 * losses[1][0]
+
+
+@pytest.mark.slow
 def test_a_compiled_run_learns_the_same(small, tmp_path):
-    plain = train_run(small(transform="wht"), tmp_path / "plain")
-    compiled = train_run(small(transform="wht", compile=True), tmp_path / "compiled")
+    config = small(transform="wht", limit_images=640)
+    plain = train_run(config, tmp_path / "plain")
+    compiled = train_run(config.replace(compile=True), tmp_path / "compiled")
     assert compiled.settings["compile"] is True
     for left, right in zip(plain.epochs, compiled.epochs, strict=True):
         assert left["train_loss"] == pytest.approx(right["train_loss"], rel=0.02)
