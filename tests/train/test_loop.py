@@ -74,7 +74,8 @@ def test_images_per_second_counts_images_not_places_in_a_batch(small, tmp_path):
 
 def test_energy_is_told_or_unknown_with_a_reason(demonstrated):
     _, record = demonstrated
-    assert set(record.energy) == {"run", "train", "eval"}
+    phases = {"data", "epoch", "warm-up", "train", "eval", "checkpoint"}
+    assert set(record.energy) == {"run", *phases}
     for window in record.energy.values():
         energy = window["energy"]
         assert (energy["joules"] is None) == (energy["status"] == "unknown")
@@ -213,7 +214,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(small, tmp_path, recorder):
     assert "lower learning_rate" in record.reason
     assert record.metric("test_accuracy") is None
     assert record.metrics["epochs_done"] == 0
-    assert set(record.energy) == {"run", "train"}
+    assert set(record.energy) == {"run", "data", "epoch", "warm-up", "train"}
     assert progress.calls[-1] == ("finish",)
     assert not (tmp_path / "model.safetensors").exists()
 

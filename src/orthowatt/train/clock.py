@@ -31,7 +31,7 @@ class StepClock:
         self._marks: list[Any] = []
         self._issued: list[float] = []
         self._began = 0.0
-        self._to_skip = WARMUP_STEPS
+        self.to_skip = WARMUP_STEPS  # of the next steps, how many are first ones
 
     def start(self) -> None:
         """The next step begins now."""
@@ -40,7 +40,7 @@ class StepClock:
 
     def warm_up(self) -> None:
         """The next steps have another shape: their first ones are left out too."""
-        self._to_skip = WARMUP_STEPS
+        self.to_skip = WARMUP_STEPS
 
     def ready(self) -> None:
         """The step's batch has been issued."""
@@ -57,8 +57,8 @@ class StepClock:
         """Take the epoch's steps over, without the first ones of this process."""
         ends, ready = self._marks[0::2], self._marks[1::2]
         steps = list(zip(ends, ready, ends[1:], self._issued, strict=False))
-        skipped = min(self._to_skip, len(steps))
-        self._to_skip -= skipped
+        skipped = min(self.to_skip, len(steps))
+        self.to_skip -= skipped
         for before, there, after, issued in steps[skipped:]:
             self.seconds.append(self._between(before, after))
             self.waits.append(self._between(before, there))

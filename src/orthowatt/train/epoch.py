@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -35,8 +36,13 @@ def image_size(config: RunConfig, epoch: int) -> int:
     return sizes[(epoch - 1) * len(sizes) // max(1, config.epochs)]
 
 
-def train(run: Run, work: Work, position: Position, window: Window) -> Score | None:
+def train(
+    run: Run, work: Work, position: Position, window: Window, training: Window
+) -> Score | None:
     """The epoch after `position`, whose step and sums move on; None where it was left early.
+
+    `window` is the run's, `training` this epoch's; its first steps, in which a network is compiled
+    and algorithms are searched, are a "warm-up" of their own within it.
 
     Nothing in a step waits for the device: the loss is summed there, and looked at (every step on
     the CPU, every 20 on a GPU) by a copy that arrives later. It is left early for a signal
@@ -49,16 +55,22 @@ def train(run: Run, work: Work, position: Position, window: Window) -> Score | N
     pace = _Pace(tally.count)
     if epoch == 1 or size != image_size(config, epoch - 1):
         run.clock.warm_up()
-    run.clock.start()
-    for images, labels in batches.epoch(epoch, position.step, size):
-        run.clock.ready()
-        _step(run, work, images, labels, position.epoch * steps + position.step, total, tally)
-        run.clock.tick()
-        position.step += 1
-        if run.looks(position.step, steps):
-            _look(run, tally, pace, position, window)
-            if _leave(run, work, tally, position, window):
-                return None
+    warm = position.step + run.clock.to_skip
+    with contextlib.ExitStack() as warming:
+        if run.clock.to_skip:
+            warming.enter_context(training.window("warm-up", align=False))
+        run.clock.start()
+        for images, labels in batches.epoch(epoch, position.step, size):
+            run.clock.ready()
+            _step(run, work, images, labels, position.epoch * steps + position.step, total, tally)
+            run.clock.tick()
+            position.step += 1
+            if position.step == warm:
+                warming.close()
+            if run.looks(position.step, steps):
+                _look(run, tally, pace, position, window)
+                if _leave(run, work, tally, position, window):
+                    return None
     whole = tally.over(run.ranks)
     return _finite(whole.read(), epoch, position.epoch * steps + steps)
 

@@ -75,7 +75,8 @@ def _guarded(run: Run) -> RunRecord:
         ):
             # two windows of one name: what may refuse the run comes before its folder is touched
             with run.meter.window("run") as window:
-                dataset, parts = _load(run)
+                with window.window("data", align=False):
+                    dataset, parts = _load(run)
                 work = build(run, dataset, parts)
                 run.check_budget(window)
                 planner.settle(run, work.model, dataset)
@@ -117,7 +118,8 @@ def _train_and_test(run: Run, work: Work, window: Window) -> None:
     run.progress.start(total, f"{record.variant or config.transform}, seed {config.seed}")
     run.signals.hold = True  # from here on a step is ended and written down first
     while position.epoch < config.epochs and not position.stopped:
-        _epoch(run, work, position, window)
+        with window.window("epoch", align=False) as part:
+            _epoch(run, work, position, window, part)
         if run.ranks.agree(run.signals.asked is not None)[0]:
             run.agreed = True
             run.signals.leave()
@@ -169,22 +171,23 @@ def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
     return Work(model, forward, stepper, average, parts)
 
 
-def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
-    """The epoch after `position`, or its rest; ends with a checkpoint."""
+def _epoch(run: Run, work: Work, position: Position, window: Window, part: Window) -> None:
+    """The epoch after `position`, or its rest; ends with a checkpoint. `part` is its window."""
     config, record = run.config, run.record
-    with window.window("train", align=False) as training:
+    with part.window("train", align=False) as training:
         work.model.train()
-        score = epoch.train(run, work, position, window)
+        score = epoch.train(run, work, position, window, training)
     run.clock.collect()
     position.add_cost(training.seconds, training.energy)
     if score is None and not position.stopped:
-        run.save(work, position)
+        with part.window("checkpoint", align=False):
+            run.save(work, position)
         return
     checked = None
     if score is None:  # the budget: what is left of it is for the test
         score = records.score_of(position.sums)
     else:
-        with window.window("eval", align=False):
+        with part.window("eval", align=False):
             work.one_state(run.ranks)
             checked = evaluate(work.scored, work.parts.validation, run.precision, ranks=run.ranks)
     last = position.epoch * run.steps + position.step - 1
@@ -197,7 +200,8 @@ def _epoch(run: Run, work: Work, position: Position, window: Window) -> None:
             "by": "target_accuracy", "limit": target, "value": checked.accuracy,
             "epoch": position.epoch, "step": last + 1,
         }  # fmt: skip
-    run.save(work, position)
+    with part.window("checkpoint", align=False):
+        run.save(work, position)
 
 
 def _test(run: Run, work: Work, position: Position, window: Window) -> None:

@@ -15,6 +15,9 @@ from .checkpoint import Checkpoint
 #: Windows by name in the JSON form of `EnergyMeter.to_dict()`.
 Windows = Mapping[str, Any]
 
+#: Windows that lie inside others or around them: adding them up would count energy twice.
+NESTED = ("data", "epoch", "warm-up")
+
 LOST = "the run was stopped without warning, and what it used after its last epoch is not known"
 OTHERS = "the run failed, and what its other processes used is not known"
 
@@ -31,10 +34,13 @@ def joined(before: Windows, now: Windows) -> dict[str, Any]:
 def after_a_kill(before: Windows, now: Windows) -> dict[str, Any]:
     """The windows of a piece that could not end: unknown, with what is known as the floor.
 
-    `before` are the pieces before it, `now` its own windows up to its last checkpoint. Its `run`
-    never closed, so the others, which lie inside it side by side, are the floor.
+    `before` are the pieces before it, `now` its own windows up to its last checkpoint. Its second
+    `run` never closed, so the first, with those that lie in the second side by side, is the floor.
     """
-    own = {**now, "run": _sum(list(now.values()))} if now else {}
+    own = {}
+    if now:
+        side_by_side = [window for name, window in now.items() if name not in NESTED]
+        own = {**now, "run": _sum(side_by_side)}
     return {name: _without(window, LOST) for name, window in joined(before, own).items()}
 
 
