@@ -19,7 +19,8 @@ KINDS = ["wht", "dct2", "dct3", "dst2", "dst3", "hartley"]
 SLOW = pytest.mark.slow
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 _KERNELS = [
-    f"orthowatt.transforms.gpu.{name}" for name in ("tile", "planes", "maps", "lines", "launch")
+    f"orthowatt.transforms.gpu.{name}"
+    for name in ("tile", "planes", "maps", "lines", "mirror", "launch")
 ]
 
 
@@ -141,6 +142,61 @@ def test_planes_that_are_not_square(interpreted):
     for shape in ((3, 8, 64), (3, 12, 28), (2, 64, 20), (5, 1, 28), (5, 28, 1)):
         for kind in ("wht", "dct2", "hartley"):
             check(interpreted, random(shape, torch.float32), kind, (-2, -1))
+
+
+#: Planes and maps whose joint Hartley transform takes three passes; sizes even and odd.
+JOINT = [
+    ((1, 66, 70), False, torch.float32), ((1, 34, 112), False, torch.bfloat16),
+    ((1, 33, 71), False, torch.float16), ((1, 4, 56, 56), True, torch.bfloat16),
+    ((2, 3, 5, 66), True, torch.float32), ((1, 21, 3, 128), True, torch.float16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "channels_last", "dtype"), JOINT)
+def test_joint_hartley_of_large_planes_and_maps(interpreted, shape, channels_last, dtype):
+    x = random(shape, dtype, channels_last)
+    steps = plan.steps(shape, x.stride(), dtype, "hartley", (-2, -1), "ortho", False)
+    assert [step.kernel for step in steps][2:] == ["mirror"]
+    check(interpreted, x, "hartley", (-2, -1))
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape", "dtype"),
+    [("none", (3, 33, 66), torch.float32), ("inverse", (3, 3, 3, 66), torch.bfloat16)],
+)
+def test_joint_hartley_in_other_norms_groups_and_in_place(interpreted, norm, shape, dtype):
+    x = random(shape, dtype, channels_last=len(shape) == 4)
+    check(interpreted, x, "hartley", (-2, -1), norm, True)
+    y = kernel(interpreted, x, "hartley", (-2, -1), norm)
+    for between in (None, 4 * x[:2].numel()):  # all at once, and in 2 groups, 2 + 1
+        again = x.clone()
+        kernel(interpreted, again, "hartley", (-2, -1), norm, out=again, between=between)
+        assert torch.equal(again, y)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_joint_hartley_keeps_what_is_not_finite_in_its_plane(interpreted, value):
+    for shape, channels_last in (((2, 3, 33, 66), False), ((2, 3, 3, 66), True)):
+        x = random(shape, torch.float32, channels_last)
+        x[1, 2, 2, 4] = value
+        with np.errstate(invalid="ignore"):
+            bad = ~torch.isfinite(kernel(interpreted, x, "hartley", (-2, -1)))
+        assert bad[1, 2].all()
+        assert bad.sum() == bad[1, 2].sum()
+
+
+def test_joint_hartley_through_the_operator(interpreted, monkeypatch):
+    monkeypatch.setattr(gpu, "unusable", lambda device: "")
+    request = ("hartley", (-2, -1), "ortho", False)
+    x = random((2, 33, 66), torch.float32)
+    assert gpu.backend(x, "hartley", (-2, -1)) == ("gpu", "Triton kernels, 3 passes")
+    exact = reference.transform(x.double(), *request)
+    out = torch.zeros(2, 66, 33).mT
+    assert gpu.transform(x, *request, out) is out
+    assert compare("into another layout", out, exact).passed
+    assert gpu.transform(x, *request, x) is x
+    assert compare("in place", x, exact).passed
+    assert ops.apply(x[:0], "hartley", (-2, -1), "ortho").shape == (0, 33, 66)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

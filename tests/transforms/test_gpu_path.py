@@ -45,11 +45,25 @@ def test_larger_ones_keep_fp32_between_their_passes():
     assert kernels((2, 64, 112, 112), channels_last=True) == ["lanes", "lanes"]
 
 
+def test_joint_hartley_beyond_one_tile_sums_mirrored_places_last():
+    planes = steps((2, 3, 112, 128), "hartley", dtype=torch.bfloat16)
+    assert [step.kernel for step in planes] == ["lanes", "rows", "mirror"]
+    maps = steps((2, 8, 56, 56), "hartley", dtype=torch.float16, channels_last=True)
+    assert [step.kernel for step in maps] == ["lanes", "lanes", "mirror"]
+    for found in (planes, maps):
+        assert [step.source for step in found[1:]] == [torch.float32] * 2
+        assert [step.target for step in found[:2]] == [torch.float32] * 2
+        assert found[2].target == found[0].source
+        assert len({step.elements for step in found}) == 1
+        assert found[2].scale == 0.5
+    # Rows 0 to 56 of a plane with their mirror images, 8 a block; and of a map, all 8 channels.
+    assert [found[2].blocks for found in (planes, maps)] == [6 * 8, 2 * 29]
+
+
 def test_what_no_kernel_covers_is_named():
     assert "fp64" in steps((3, 28, 28), dtype=torch.float64)
     assert "dct4 of size 300" in steps((3, 300), "dct4", (-1,))
-    assert "hartley" in steps((3, 112, 112), "hartley")
-    assert "hartley" in steps((3, 8, 56, 56), "hartley", channels_last=True)
+    assert "hartley of size 129" in steps((3, 129, 16), "hartley")
     assert "next to each other" in steps((28, 3, 28), "hartley", (-3, -1))
     assert plan.steps((4, 4), (8, 2), torch.float32, "wht", (-1,), "ortho", False).endswith("gaps")
 
@@ -201,3 +215,14 @@ def test_kernels_compile_for_hopper_without_spills(n, kind, channels_last, dtype
         assert found.shared_bytes <= compiler.LARGEST_SHARED
         assert found.programs >= 1
         assert found.matrix_instructions + found.warpgroup_instructions > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_sums_of_mirrored_places_compile_for_hopper_without_spills(dtype):
+    pytest.importorskip("triton", reason="Triton is not installed on this system")
+    for n, channels_last in ((112, False), (56, True)):
+        *_, last = steps((64, 64, n, n), "hartley", dtype=dtype, channels_last=channels_last)
+        found = compiler.compiled(last)
+        assert (found.kernel, found.spilled_bytes, found.shared_bytes) == ("mirror", 0, 0)
+        assert found.programs >= 4

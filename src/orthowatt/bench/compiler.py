@@ -51,7 +51,7 @@ def compiled(step: plan.Step, capability: int = 90) -> Compiled:
     constants = {(kernel.arg_names.index(k),): v for k, v in launch.constants(step).items()}
     source = ASTSource(
         fn=kernel, signature=_signature(step), constexprs=constants,
-        attrs={(k,): [["tt.divisibility", 16]] for k in range(4 if len(step.axes) == 2 else 3)},
+        attrs={(k,): [["tt.divisibility", 16]] for k in range(_pointers(step))},
     )  # fmt: skip
     options = {"num_warps": step.share.warps, "num_stages": step.share.stages,
                "enable_fp_fusion": True}  # fmt: skip
@@ -71,6 +71,11 @@ def compiled(step: plan.Step, capability: int = 90) -> Compiled:
         warpgroup_instructions=ptx.count("wgmma.mma_async"),
         asynchronous_copies=ptx.count("cp.async.c"),
     )
+
+
+def _pointers(step: plan.Step) -> int:
+    """x, y and the matrices, the first arguments of a kernel."""
+    return 2 if step.kernel == "mirror" else 2 + len(step.axes)
 
 
 def _signature(step: plan.Step) -> dict[str, str]:

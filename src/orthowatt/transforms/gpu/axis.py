@@ -111,8 +111,45 @@ class SmallPlane:
         return [np.kron(c1, c2 + s2) + np.kron(s1, c2 - s2)]
 
 
+@dataclass(frozen=True)
+class JointPlane:
+    """Two axes, each Hartley-transformed on its own, on the way to their joint transform.
+
+    No matrix is left to multiply by: H(k, l) = ½ [T(k, l) + T(-k, l) + T(k, -l) - T(-k, -l)], as
+    cas(a + b) = ½ [cas a cas b + cas(-a) cas b + cas a cas(-b) - cas(-a) cas(-b)].
+    """
+
+    rows: int
+    cols: int
+    parts: int = 1
+    sets: int = 0
+    way_in: int = BLOCKS
+    way_out: int = BLOCKS
+    scale: float = 0.5
+
+    @property
+    def inside(self) -> int:
+        """Entries before the sums."""
+        return self.rows * self.cols
+
+    @property
+    def outside(self) -> int:
+        """Entries after them."""
+        return self.inside
+
+    @property
+    def pad(self) -> int:
+        """The power of two that a tile has along the columns."""
+        return 1 << (self.cols - 1).bit_length()
+
+    @property
+    def pairs(self) -> int:
+        """Rows k and -k are made together; the first, and the middle one, are their own pair."""
+        return self.rows // 2 + 1
+
+
 #: The axes of one launch, in memory order.
-Axes = tuple[Axis] | tuple[Axis, Axis] | tuple[SmallPlane]
+Axes = tuple[Axis] | tuple[Axis, Axis] | tuple[SmallPlane] | tuple[JointPlane]
 
 
 def dense(kind: str, n: int, norm: str, transpose: bool) -> np.ndarray:

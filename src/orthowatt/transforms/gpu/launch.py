@@ -11,12 +11,16 @@ import torch
 
 from ...errors import InputError
 from . import tables, tuning
+from .axis import JointPlane
 from .lines import lanes, rows
 from .maps import maps
+from .mirror import mirror
 from .plan import Step
 from .planes import planes
 
-_KERNELS: dict[str, Any] = {"planes": planes, "maps": maps, "rows": rows, "lanes": lanes}
+_KERNELS: dict[str, Any] = {
+    "planes": planes, "maps": maps, "rows": rows, "lanes": lanes, "mirror": mirror,
+}  # fmt: skip
 #: The largest grid along its first axis.
 _LARGEST_GRID = 2**31 - 1
 
@@ -122,7 +126,8 @@ class Passes:
 
     def __init__(self, steps: Sequence[Step], device: torch.device, between: int | None = None):
         first, last = steps[0], steps[-1]
-        self._target = last.target
+        # The last launch may write what it reads, except where it reads from places that it wrote.
+        self._own = last.target != torch.float32 or last.kernel == "mirror"
         self._each = first.elements // first.outer
         most = _between_bytes(device) if between is None else between
         self._group = _group(first.outer, 4 * self._each, most) if len(steps) > 1 else first.outer
@@ -140,13 +145,13 @@ class Passes:
         """From x to out, both dense and of equal strides; out may be x."""
         if len(self._launches) == 1 and (launches := self._launches.get(x.numel())) is not None:
             work = out
-            if len(launches) > 1 and self._target != torch.float32:
+            if len(launches) > 1 and self._own:
                 work = torch.empty_like(out, dtype=torch.float32)
             _chain(launches, x, work, out)
             return
         size = self._group * self._each
         work = None
-        if self._target != torch.float32:
+        if self._own:
             work = torch.empty(size, dtype=torch.float32, device=x.device)
         for a, b in zip(_flat(x).split(size), _flat(out).split(size), strict=True):
             _chain(self._launches[a.numel()], a, b if work is None else work, b)
@@ -185,7 +190,7 @@ def _between_bytes(device: torch.device) -> int:
 def _counts(step: Step) -> tuple[int, ...]:
     if step.kernel in ("planes", "rows"):
         return (step.outer,)
-    if step.inner == 1:  # rows as lanes
+    if step.inner == 1 and step.kernel != "mirror":  # rows as lanes
         return 1, step.outer // _grain(step)
     return step.outer, step.inner // _grain(step)
 
@@ -195,11 +200,13 @@ def _grain(step: Step) -> int:
 
     1 where `inner` takes 64 bits, for a product of two 32-bit numbers would not.
     """
-    inner = step.outer if step.inner == 1 else step.inner
+    inner = step.outer if step.inner == 1 and step.kernel != "mirror" else step.inner
     return min(16, inner & -inner) if inner < 2**31 else 1
 
 
 def _matrices(step: Step, device: torch.device) -> list[torch.Tensor]:
+    if isinstance(step.axes[0], JointPlane):
+        return []
     exact = step.x_pieces == 1 and step.source == torch.float16
     dtype = torch.float16 if exact else torch.bfloat16
     count = step.matrix_pieces
@@ -221,6 +228,10 @@ def _matrices(step: Step, device: torch.device) -> list[torch.Tensor]:
 def constants(step: Step) -> dict[str, Any]:
     """The kernel's compile-time arguments."""
     first = step.axes[0]
+    if isinstance(first, JointPlane):
+        return {"rows": first.rows, "cols": first.cols, "pad": first.pad,
+                "block": step.share.block, "grain": _grain(step),
+                "flat": step.inner == 1}  # fmt: skip
     found: dict[str, Any] = {
         "way_in": first.way_in,
         "way_out": first.way_out,

@@ -10,7 +10,7 @@ import torch
 
 from ..hadamard import factors
 from . import tuning
-from .axis import LARGEST_PART, MIRRORED, MOST_PARTS, Axes, Axis, SmallPlane, axis
+from .axis import LARGEST_PART, MIRRORED, MOST_PARTS, Axes, Axis, JointPlane, SmallPlane, axis
 from .layout import memory_order, runs
 
 #: A small plane of at most so many entries is one matrix.
@@ -23,7 +23,7 @@ OFFSETS = 2**31
 class Step:
     """One launch: `axes` are in memory order, `outer` and `inner` count the elements around."""
 
-    kernel: str  # "planes", "maps", "rows" or "lanes"
+    kernel: str  # "planes", "maps", "rows", "lanes" or "mirror"
     axes: Axes
     outer: int
     inner: int
@@ -48,6 +48,11 @@ class Step:
     @property
     def blocks(self) -> int:
         """How many blocks of work there are."""
+        plane = self.axes[0]
+        if isinstance(plane, JointPlane):
+            if self.inner == 1:
+                return self.outer * -(-plane.pairs // self.share.block)
+            return self.outer * plane.pairs * -(-self.inner // self.share.block)
         if self.inner == 1:
             return -(-self.outer // self.share.block)
         return self.outer * -(-self.inner // self.share.block)
@@ -128,13 +133,15 @@ class Request:
         pair = self._pair(sizes, inner)
         if pair is not None:
             return [(pair, outer, inner)]
-        if self.kind == "hartley":
-            return f"no kernel covers hartley over {sizes[0]} × {sizes[1]} of this layout"
         first = self._one(sizes[0], outer, sizes[1] * inner)
         second = self._one(sizes[1], outer * sizes[0], inner)
         if isinstance(first, str):
             return first
-        return second if isinstance(second, str) else first + second
+        if isinstance(second, str):
+            return second
+        if self.kind != "hartley":
+            return first + second
+        return [*first, *second, ((JointPlane(sizes[0], sizes[1]),), outer, inner)]
 
     def _pair(self, sizes: list[int], inner: int) -> Axes | None:
         """Both axes for one launch, where a tile holds them."""
@@ -208,7 +215,10 @@ class Request:
 def _kernel(axes: Axes, inner: int) -> str:
     if len(axes) == 2:
         return "planes" if inner == 1 else "maps"
-    return "rows" if inner == 1 and not tuning.turned(axes[0]) else "lanes"
+    one = axes[0]
+    if isinstance(one, JointPlane):
+        return "mirror"
+    return "rows" if inner == 1 and not tuning.turned(one) else "lanes"
 
 
 @lru_cache(maxsize=4096)

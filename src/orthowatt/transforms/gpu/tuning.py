@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from .axis import Axes, Axis, SmallPlane
+from .axis import Axes, Axis, JointPlane, SmallPlane
 
 #: Values of a tile that one program holds in registers, 4 bytes each.
 LARGEST_TILE = 32 * 1024
 #: The largest padded part of an axis on its own.
 PART = 64
+#: Values of a tile of `mirror`, which reads four of them for two results.
+MIRROR_TILE = 1024
 #: Largest plane of `planes`, in padded entries: 128 × 128.
 LARGEST_PLANE = 16 * 1024
 #: Bytes between two launches that stay in the L2 cache, where its size is not known.
@@ -36,7 +38,7 @@ class Share:
     programs: int = 0
 
 
-def entries(*axes: Axis | SmallPlane) -> int:
+def entries(*axes: Axis | SmallPlane | JointPlane) -> int:
     """Padded entries of all parts of a tile."""
     return prod(axis.pad * axis.parts for axis in axes)
 
@@ -44,8 +46,11 @@ def entries(*axes: Axis | SmallPlane) -> int:
 def share(axes: Axes, inner: int, itemsize: int) -> Share:
     """How one launch shares out its work."""
     if len(axes) == 1:
-        rows = inner == 1 and not turned(axes[0])
-        return _rows(axes[0]) if rows else _lanes(axes[0], inner, itemsize)
+        one = axes[0]
+        if isinstance(one, JointPlane):
+            return _mirror(one, inner)
+        rows = inner == 1 and not turned(one)
+        return _rows(one) if rows else _lanes(one, inner, itemsize)
     rows, cols = axes
     if inner == 1:
         return _planes(rows, cols)
@@ -96,6 +101,15 @@ def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
     while block > 16 and block // 2 >= inner > 1:
         block //= 2
     return Share(block, 8 if axis.pad > 64 or axis.parts > 8 else 4)
+
+
+def _mirror(plane: JointPlane, inner: int) -> Share:
+    """Rows of one plane, or at least 64 bytes of lanes where there are so many."""
+    if inner == 1:
+        most = 1 << (plane.pairs - 1).bit_length()
+        return Share(min(most, max(1, MIRROR_TILE // plane.pad)), 4)
+    most = min(256, 1 << (inner - 1).bit_length())
+    return Share(min(most, max(16, MIRROR_TILE // plane.pad)), 4)
 
 
 def parts_of(kind: str, rows: int, cols: int, inner: int) -> tuple[int, int]:
