@@ -139,7 +139,8 @@ class _Trained:
 
     def epoch(self) -> None:
         self.work.model.train()
-        epoch.train(self.run, self.work, Position(epoch=next(self.numbers)), self.window)
+        position = Position(epoch=next(self.numbers))
+        epoch.train(self.run, self.work, position, self.window, self.window)
         self.run.clock.collect()
 
     def facts(self) -> dict[str, Any]:
