@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..energy import Energy, EnergyMeter
 from ..energy.counter import energy_between
@@ -127,7 +127,7 @@ def against_smi(bench: Bench) -> Verdict:
         energy = bench.loaded(10.0)
     if power.mean_watts is None:
         return None, {}, power.problem
-    watts = energy.mean_watts or 0.0
+    watts = _measured(energy).watts
     off = watts / power.mean_watts - 1
     numbers = {
         "watts": watts,
@@ -153,16 +153,16 @@ def unsynchronised(bench: Bench) -> Verdict:
         end = _read(counter)
         bench.load.wait()
         energy = energy_between(counter.facts, start, end)
-        # a window within one tick counted nothing at all: that is the fault that is looked for
-        found[name] = energy.joules if energy.joules is not None else 0.0 if not waits else None
-    full = found["synchronised"]
-    if not full:
-        return None, {}, "the synchronised window's energy is unknown"
+        # within one tick the counter may stand still: that is the fault that is looked for
+        still = start.joules is not None and (start.joules, start.breaks) == (
+            end.joules,
+            end.breaks,
+        )
+        found[name] = 0.0 if still and not waits else _measured(energy).joules
+    full, short = found["synchronised"], found["unsynchronised"]
     numbers = {
-        "joules_synchronised": full,
-        "joules_unsynchronised": found["unsynchronised"],
-        "share": (found["unsynchronised"] or 0.0) / full,
-    }
+        "joules_synchronised": full, "joules_unsynchronised": short, "share": short / full,
+    }  # fmt: skip
     return numbers["share"] < 0.5, numbers, None
 
 
@@ -172,7 +172,8 @@ def linearity(bench: Bench) -> Verdict:
     rows = []
     for seconds in WINDOW_SECONDS:
         energy = bench.loaded(seconds)
-        rows.append((energy.seconds or 0.0, energy.joules or 0.0, energy.bound_joules))
+        joules, length, _ = _measured(energy)
+        rows.append((length, joules, energy.bound_joules))
     offset, watts = line([(s, j) for s, j, _ in rows])
     windows = [
         {
@@ -189,7 +190,7 @@ def linearity(bench: Bench) -> Verdict:
 def repeats(bench: Bench) -> Verdict:
     """Five windows of one load, one after the other."""
     bench.warm()
-    watts = [bench.loaded(5.0).mean_watts or 0.0 for _ in range(5)]
+    watts = [_measured(bench.loaded(5.0)).watts for _ in range(5)]
     mean = statistics.fmean(watts)
     numbers = {
         "watts": watts,
@@ -207,23 +208,25 @@ def square_loads(bench: Bench) -> Verdict:
     time under load, the difference to a constant load: clocks stay up between the pieces, so it
     need not be 1, but it must not change with the period.
     """
-    high = bench.loaded(3.0).mean_watts or 0.0
     resident = bench.idle.get("context-resident")
-    low = resident.watts if resident and resident.watts else 0.0
+    if resident is None or resident.watts is None:
+        return None, {}, "the idle power of the resident context was not measured"
+    low, high = resident.watts, _measured(bench.loaded(3.0)).watts
     rows = []
     for period in PERIOD_SECONDS:
         with bench.meter.window("square") as window:
             share = square(bench.load, period, 5.0 * bench.scale)
-        energy = _known(window.energies[bench.scope])
+        energy = window.energies[bench.scope]
+        joules, seconds, watts = _measured(energy)
         stats = window.devices.get(bench.scope)
         # the wait for the ticks is part of the energy's seconds, not of the loaded share's
-        expected = low * (energy.seconds or 0.0) + share * window.seconds * (high - low)
+        expected = low * seconds + share * window.seconds * (high - low)
         rows.append(
             {
                 "period_seconds": period,
                 "load_share": share,
-                "watts": energy.mean_watts,
-                "over_expected": (energy.joules or 0.0) / expected,
+                "watts": watts,
+                "over_expected": joules / expected,
                 "power_average_watts": stats.mean_watts if stats else None,
                 "power_instant_watts": stats.instant_mean_watts if stats else None,
                 "flags": list(energy.flags),
@@ -243,7 +246,7 @@ def sampler_rates(bench: Bench) -> Verdict:
             EnergyMeter(scope=bench.scope, sample=float(hertz)) as meter,
             meter.window("sampled", align=False),
         ):
-            found[hertz].append(bench.loaded(5.0, meter).mean_watts or 0.0)
+            found[hertz].append(_measured(bench.loaded(5.0, meter)).watts)
     means = {f"{hertz} Hz": statistics.fmean(watts) for hertz, watts in found.items()}
     spread = max(means.values()) / min(means.values()) - 1
     return spread <= 0.01, {"watts": means, "spread": spread}, None
@@ -326,3 +329,18 @@ def _known(energy: Energy) -> Energy:
     if energy.joules is None:
         raise OrthowattError(f"the energy is unknown: {energy.reason}")
     return energy
+
+
+class Loaded(NamedTuple):
+    """What a window under load measured: joules, seconds, and watts of their quotient."""
+
+    joules: float
+    seconds: float
+    watts: float
+
+
+def _measured(energy: Energy) -> Loaded:
+    joules, seconds = _known(energy).joules, energy.seconds
+    if not joules or not seconds:
+        raise OrthowattError("the energy counter stood still under full load")
+    return Loaded(joules, seconds, joules / seconds)

@@ -8,6 +8,7 @@ from ..config import RunConfig
 from ..data.files import CACHE_SHARE, streams
 from ..data.survey import Survey, survey
 from ..models import zoo
+from . import prepare
 from .cards import Card, card
 from .planner import Plan, plan, room
 from .runtime import resolve_device, resolve_precision
@@ -57,19 +58,7 @@ def _model(config: RunConfig, facts: Survey) -> torch.nn.Module:
             in_chans=facts.channels,
             dropout=config.dropout,
         )
-        zoo.insert_transform(
-            model,
-            config.transform,
-            config.position,
-            config.layer,
-            dims=config.dims,
-            order=config.order,
-            pad=config.pad,
-            norm=config.norm,
-            fft_log=config.fft_log,
-            image_size=config.image_size,
-            in_chans=facts.channels,
-        )
+        prepare.insert(model, config, facts.channels)
     zoo.freeze(model, config.freeze)
     return model.to(memory_format=torch.channels_last) if config.channels_last else model
 

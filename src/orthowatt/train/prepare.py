@@ -16,6 +16,7 @@ from ..data.sources import Dataset
 from ..errors import InputError
 from ..models import cost, zoo
 from ..models.speed import SpeedNet
+from ..models.surgery import Edits
 from .ranks import Ranks
 from .runtime import seed_globals, useful_threads
 
@@ -74,7 +75,7 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
         macs = plain.macs * config.batch_size
         torch.set_num_threads(useful_threads(macs, torch.get_num_threads()))
     before = logits(model, probe)
-    layers = _insert(model, config, dataset.channels)
+    layers = insert(model, config, dataset.channels).to_list()
     zoo.freeze(model, config.freeze)
     _place(model, config, device)  # the new layers too
     metrics = _added(plain, cost.count(model, shape))
@@ -82,8 +83,8 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
     return Prepared(model, layers, metrics)
 
 
-def _insert(model: nn.Module, config: RunConfig, channels: int) -> list[dict[str, Any]]:
-    """Put the configured transform into `model`; its sites in JSON form."""
+def insert(model: nn.Module, config: RunConfig, channels: int) -> Edits:
+    """Put the configured transform into `model`."""
     return zoo.insert_transform(
         model,
         config.transform,
@@ -98,7 +99,7 @@ def _insert(model: nn.Module, config: RunConfig, channels: int) -> list[dict[str
         image_size=config.image_size,
         in_chans=channels,
         seed=config.seed,
-    ).to_list()
+    )
 
 
 def _added(plain: cost.Cost, changed: cost.Cost) -> dict[str, float | None]:

@@ -18,6 +18,7 @@ from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 
 from . import cpu, gpu, reference
+from .layout import is_dense
 
 _library = torch.library.Library("orthowatt", "DEF")
 _library.define(
@@ -196,7 +197,7 @@ def _cpu_steps(
     narrow = x.dtype in (torch.bfloat16, torch.float16)
     shape, strides = tuple(x.shape), x.stride()
     calls = cpu.steps(shape, strides, narrow, kind, dims, norm, transpose)
-    if calls is not None or x.is_contiguous() or cpu.is_dense(shape, strides):
+    if calls is not None or x.is_contiguous() or is_dense(shape, strides):
         return calls, True
     strides = torch.empty_like(x, device="meta").stride()
     return cpu.steps(shape, strides, narrow, kind, dims, norm, transpose), False

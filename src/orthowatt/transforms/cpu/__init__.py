@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from .. import bases, hadamard
+from ..layout import memory_order
 
 _NAMES = ("liborthowatt_kernels.so", "liborthowatt_kernels.dylib", "orthowatt_kernels.dll")
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
@@ -129,7 +130,7 @@ def steps(
         plans[dim] = address
     if norm != "ortho" and kind[0] == "d" and any(shape[dim] == 1 for dim in dims):
         return None  # elsewhere an axis of size 1 is left out below, here it scales
-    order = _memory_order(shape, strides)
+    order = memory_order(shape, strides)
     if order is None:
         return None
     place = {axis - len(shape): position for position, axis in enumerate(order)}
@@ -155,25 +156,6 @@ def _fits(sizes: Sequence[int], position: int) -> bool:
     points = sizes[position] * sizes[position + 1]
     inner = _product(sizes[position + 2 :])
     return points <= (LARGEST_PLANE if inner == 1 else LARGEST_TILE)
-
-
-def _memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int] | None:
-    """The axes from outermost to innermost in memory, or None if there are gaps or overlaps."""
-    order = sorted(range(len(shape)), key=lambda axis: (-strides[axis], axis))
-    # An axis of size 1 may have any stride: it goes where the others leave room.
-    order = [a for a in order if shape[a] == 1] + [a for a in order if shape[a] != 1]
-    expected = 1
-    for axis in reversed(order):
-        if shape[axis] != 1:
-            if strides[axis] != expected:
-                return None
-            expected *= shape[axis]
-    return order
-
-
-def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the elements fill one block of memory without gaps or overlaps."""
-    return _memory_order(shape, strides) is not None
 
 
 def _product(sizes: Sequence[int]) -> int:

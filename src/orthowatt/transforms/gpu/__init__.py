@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from ..layout import is_dense
 from . import plan
 
 #: The first generation whose matrix units take bf16.
@@ -207,7 +208,7 @@ def _resized(
 
 
 def _dense(x: torch.Tensor) -> bool:
-    return x.is_contiguous() or plan.dense(tuple(x.shape), x.stride())
+    return x.is_contiguous() or is_dense(tuple(x.shape), x.stride())
 
 
 def _overlap(x: torch.Tensor, out: torch.Tensor) -> bool:

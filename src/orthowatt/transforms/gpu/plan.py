@@ -9,9 +9,9 @@ from math import prod
 import torch
 
 from ..hadamard import factors
+from ..layout import memory_order, runs
 from . import tuning
 from .axis import LARGEST_PART, MIRRORED, MOST_PARTS, Axes, Axis, JointPlane, SmallPlane, axis
-from .layout import memory_order, runs
 
 #: A small plane of at most so many entries is one matrix.
 SMALL_PLANE = 64
@@ -219,12 +219,6 @@ def _kernel(axes: Axes, inner: int) -> str:
     if isinstance(one, JointPlane):
         return "mirror"
     return "rows" if inner == 1 and not tuning.turned(one) else "lanes"
-
-
-@lru_cache(maxsize=4096)
-def dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether the elements fill one block of memory without gaps or overlaps."""
-    return memory_order(shape, strides) is not None
 
 
 @lru_cache(maxsize=1024)

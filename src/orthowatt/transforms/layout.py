@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 
 
@@ -22,6 +23,12 @@ def memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int] | No
                 return None
             expected *= shape[axis]
     return order
+
+
+@lru_cache(maxsize=4096)
+def is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the elements fill one block of memory without gaps or overlaps."""
+    return memory_order(shape, strides) is not None
 
 
 def runs(
