@@ -36,8 +36,8 @@ def test_signs_are_counted_by_variant_and_a_remedy_is_told_once(tmp_path):
     assert "fft: near chance in 1 of 3 runs (test accuracy 6 %)." in text
     assert "fft: loses phase in 2 of 3 runs (layer1.0 loses phase)." in text
     assert "wht: near chance in 1 of 3 runs" in text
-    assert text.count("Against near chance: regularise.") == 1
-    assert text.endswith("Against loses phase: take hartley.")
+    assert text.count("Remedy for “near chance”: regularise.") == 1
+    assert text.endswith("Remedy for “loses phase”: take hartley.")
     assert "**Failure signatures.** " in plain.markdown([section])
     found = json.loads(plain.as_json([section]))
     assert found["studies"][0]["points"]["Failure signatures"] == text

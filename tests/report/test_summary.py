@@ -1,11 +1,13 @@
 """The sentences at the top say what the verdicts say."""
 
+import math
+
 import pytest
 from study_folders import make_record, make_study, write_study
 
 from orthowatt.config import Variant
 from orthowatt.report.sections import read_sections
-from orthowatt.report.summary import audit_sentence, energy_reason, lede, points
+from orthowatt.report.summary import _span, audit_sentence, energy_reason, lede, points
 
 NOISE = (0.001, -0.002, 0.0015, -0.0005, 0.0, 0.001, -0.001, 0.0005)
 
@@ -90,3 +92,16 @@ def test_the_audits_sentence_counts_verdicts():
     assert (
         audit_sentence({"findings": findings}) == "Of 3 claims: 1 contradicted and 2 implausible."
     )
+
+
+@pytest.mark.parametrize(
+    ("ratios", "text"),
+    [
+        ((1.05, 1.2), "5.0 to 20.0\xa0%"),
+        ((1.2, 17.7), "20.0\xa0% to 17.7-fold"),
+        ((12, 40), "12 to 40-fold"),
+        ((40, 1e9), "40 to over 1,000-fold"),
+    ],
+)
+def test_a_span_of_costs_keeps_the_units_that_differ(ratios, text):
+    assert _span("time", [math.log(ratio) for ratio in ratios]) == text

@@ -12,7 +12,12 @@ from orthowatt.train.loop import train_run
 
 
 @pytest.mark.parametrize(
-    "changes", [{"transform": "wht", "layer": "filter"}, {"micro_batch": 16, "freeze": ("layer1",)}]
+    "changes",
+    [
+        {"transform": "wht", "layer": "filter"},
+        {"transform": "wht", "wht_by": "dense"},
+        {"micro_batch": 16, "freeze": ("layer1",)},
+    ],
 )
 def test_a_run_needs_what_was_planned(small, tmp_path, changes):
     config = small(epochs=0, **changes)

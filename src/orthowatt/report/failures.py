@@ -38,4 +38,7 @@ def _remedies(found: Sequence[tuple[str, str]]) -> list[str]:
     for name, text in found:
         names = by_text.setdefault(text, []) if text else []
         names += [] if name in names else [name]
-    return [f"Against {listing(names)}: {text}." for text, names in by_text.items()]
+    return [
+        f"Remedy for {listing([f'“{name}”' for name in names])}: {text}."
+        for text, names in by_text.items()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -219,7 +220,16 @@ def detectable(kind: str, effect: float) -> str:
 def _span(kind: str, effects: Sequence[float]) -> str:
     """The range of some effect sizes; one size where they print alike."""
     low, high = detectable(kind, min(effects)), detectable(kind, max(effects))
-    return low if low == high else f"{low.replace(_SPACE, ' ').split()[0]} to {high}"
+    if low == high:
+        return low
+    size, unit = _parted(low)
+    return f"{size if unit == _parted(high)[1] else low} to {high}"
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The number and the unit of a size in print: "1.5 points", "20 %" or "12-fold"."""
+    size, unit = re.fullmatch(r"(.*\d)(.*)", text).groups()  # type: ignore[union-attr]
+    return size, unit.strip()
 
 
 def abs_effect(row: Row, kind: str) -> float:
