@@ -138,6 +138,13 @@ def test_one_axis_wherever_it_lies(interpreted):
         check(interpreted, x, "wht" if -4 not in dims else "dct2", dims)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_long_hartley_axis_is_two_halves(interpreted, dtype):
+    for shape, dims in (((17, 224), (-1,)), ((1, 256, 19), (-2,)), ((3, 112), (-1,))):
+        for norm in ("ortho", "none") if shape[-1] == 224 else ("inverse",):
+            check(interpreted, random(shape, dtype), "hartley", dims, norm)
+
+
 def test_planes_that_are_not_square(interpreted):
     for shape in ((3, 8, 64), (3, 12, 28), (2, 64, 20), (5, 1, 28), (5, 28, 1)):
         for kind in ("wht", "dct2", "hartley"):
@@ -149,6 +156,9 @@ JOINT = [
     ((1, 66, 70), False, torch.float32), ((1, 34, 112), False, torch.bfloat16),
     ((1, 33, 71), False, torch.float16), ((1, 4, 56, 56), True, torch.bfloat16),
     ((2, 3, 5, 66), True, torch.float32), ((1, 21, 3, 128), True, torch.float16),
+    ((1, 3, 224), False, torch.bfloat16), ((1, 2, 130, 7), True, torch.float16),
+    ((1, 256, 2), False, torch.float32),
+    pytest.param((1, 224, 224), False, torch.bfloat16, marks=SLOW),
 ]  # fmt: skip
 
 

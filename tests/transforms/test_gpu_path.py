@@ -50,7 +50,9 @@ def test_joint_hartley_beyond_one_tile_sums_mirrored_places_last():
     assert [step.kernel for step in planes] == ["lanes", "rows", "mirror"]
     maps = steps((2, 8, 56, 56), "hartley", dtype=torch.float16, channels_last=True)
     assert [step.kernel for step in maps] == ["lanes", "lanes", "mirror"]
-    for found in (planes, maps):
+    large = steps((2, 3, 224, 256), "hartley", dtype=torch.bfloat16)
+    assert [step.kernel for step in large] == ["lanes", "lanes", "mirror"]
+    for found in (planes, maps, large):
         assert [step.source for step in found[1:]] == [torch.float32] * 2
         assert [step.target for step in found[:2]] == [torch.float32] * 2
         assert found[2].target == found[0].source
@@ -64,6 +66,7 @@ def test_what_no_kernel_covers_is_named():
     assert "fp64" in steps((3, 28, 28), dtype=torch.float64)
     assert "dct4 of size 300" in steps((3, 300), "dct4", (-1,))
     assert "hartley of size 129" in steps((3, 129, 16), "hartley")
+    assert "hartley of size 258" in steps((3, 258, 16), "hartley")
     assert "next to each other" in steps((28, 3, 28), "hartley", (-3, -1))
     assert plan.steps((4, 4), (8, 2), torch.float32, "wht", (-1,), "ortho", False).endswith("gaps")
 
@@ -81,14 +84,14 @@ def test_parts_multiply_to_the_whole_matrix():
         found = axis.axis("wht", n, "none", False, part)
         whole = np.kron(hadamard.matrix(found.parts), found.matrices()[0])
         assert (whole == hadamard.matrix(n)).all()
-    for kind in ("dct2", "dct3", "dst2", "dst3"):
+    for kind in ("dct2", "dct3", "dst2", "dst3", "hartley"):
         for transpose in (False, True):
             found = axis.axis(kind, 112, "ortho", transpose, 64)
             even, odd = found.matrices()
             whole = axis.dense(kind, 112, "ortho", transpose)
             x = np.random.default_rng(0).standard_normal(112)
-            if found.way_in == axis.MIRRORED:
-                half, mirror = x[:56], x[:55:-1]
+            if found.sums == axis.FIRST:
+                half, mirror = x[:56], x[:55:-1] if found.way_in == axis.MIRRORED else x[56:]
                 y = np.empty(112)
                 y[0::2], y[1::2] = even @ (half + mirror), odd @ (half - mirror)
             else:

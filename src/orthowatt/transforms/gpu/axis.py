@@ -2,7 +2,9 @@
 
 H(n) = Sylvester(S) ⊗ H(n / S) needs one matrix for all parts. A cosine or sine matrix of type 2,
 whose rows are even or odd about the middle, is two matrices of half the size, for the sums and the
-differences of mirrored entries; type 3 is its transpose. Every other matrix stays whole.
+differences of mirrored entries; type 3 is its transpose. A Hartley matrix is two of half the size
+as well, for the sums and the differences of entries half the axis apart. Every other matrix stays
+whole.
 """
 
 from __future__ import annotations
@@ -16,13 +18,23 @@ import numpy as np
 from .. import bases, hadamard
 
 BLOCKS, MIRRORED, INTERLEAVED = 0, 1, 2
+#: When the sums and differences across the parts are taken: before, between or after the products.
+FIRST, BETWEEN, LAST = 0, 1, 2
 #: The largest padded part that the matrix units take as one dense product.
 LARGEST_PART = 128
 #: The most parts along one axis: each is a variable of the kernel.
 MOST_PARTS = 32
-#: Kinds whose matrix folds, by (kind, transpose): sums first, or sums last.
-_SUMS_FIRST = {("dct2", False), ("dst2", False), ("dct3", True), ("dst3", True)}
-_SUMS_LAST = {("dct3", False), ("dst3", False), ("dct2", True), ("dst2", True)}
+#: How the parts lie of kinds whose matrix folds, by (kind, transpose): sums first, or sums last.
+_WAYS = {
+    **dict.fromkeys(
+        [("dct2", False), ("dst2", False), ("dct3", True), ("dst3", True)], (MIRRORED, INTERLEAVED)
+    ),
+    **dict.fromkeys(
+        [("dct3", False), ("dst3", False), ("dct2", True), ("dst2", True)], (INTERLEAVED, MIRRORED)
+    ),
+    # cas(t + pi k) = (-1)^k cas(t): even rows take the sums of both halves, odd ones differences.
+    **dict.fromkeys([("hartley", False), ("hartley", True)], (BLOCKS, INTERLEAVED)),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,14 @@ class Axis:
         return 1 if self.way_in == self.way_out else 2
 
     @property
+    def sums(self) -> int:
+        """When the parts are summed: FIRST, BETWEEN the products of two axes (or after that of the
+        only one), or LAST."""
+        if self.way_out == INTERLEAVED:
+            return FIRST
+        return LAST if self.way_out == MIRRORED else BETWEEN
+
+    @property
     def scale(self) -> float:
         """What the kernel multiplies by; cosine and sine matrices hold their own weights."""
         if self.kind != "wht":
@@ -66,7 +86,7 @@ class Axis:
         if self.sets == 1:
             return [whole[: self.outside, : self.inside]]
         half = self.size // 2
-        if self.way_in == MIRRORED:
+        if self.sums == FIRST:
             return [whole[part::2, :half] for part in (0, 1)]
         return [whole[:half, part::2] for part in (0, 1)]
 
@@ -81,6 +101,7 @@ class SmallPlane:
     sets: int = 1
     way_in: int = BLOCKS
     way_out: int = BLOCKS
+    sums: int = BETWEEN
 
     @property
     def inside(self) -> int:
@@ -125,6 +146,7 @@ class JointPlane:
     sets: int = 0
     way_in: int = BLOCKS
     way_out: int = BLOCKS
+    sums: int = BETWEEN
     scale: float = 0.5
 
     @property
@@ -186,10 +208,8 @@ def axis(
             sylvester = hadamard.factors(n)[0]
             while parts < min(sylvester, MOST_PARTS) and _padded(n // parts) > part:
                 parts *= 2
-        elif n % 2 == 0 and _padded(n) > part and (kind, transpose) in _SUMS_FIRST | _SUMS_LAST:
-            first = (kind, transpose) in _SUMS_FIRST
-            ways = (MIRRORED, INTERLEAVED) if first else (INTERLEAVED, MIRRORED)
-            parts = 2
+        elif n % 2 == 0 and _padded(n) > part and (kind, transpose) in _WAYS:
+            ways, parts = _WAYS[kind, transpose], 2
     found = Axis(kind, norm, transpose, n, inside // parts, outside // parts, parts, *ways)
     return found if found.pad <= LARGEST_PART else None
 

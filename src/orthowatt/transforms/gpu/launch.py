@@ -235,6 +235,7 @@ def constants(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {
         "way_in": first.way_in,
         "way_out": first.way_out,
+        "sums": first.sums,
         "matrix_sets": 2 if step.joint else first.sets,
         "x_pieces": step.x_pieces,
         "matrix_pieces": step.matrix_pieces,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .tile import MIRRORED, butterflies, matrices, pieces, place, product
+from .tile import FIRST, butterflies, matrices, pieces, place, product
 
 
 @triton.jit
@@ -18,7 +18,7 @@ def rows(
     x, y, right, count, scale,
     size_in: tl.constexpr, size_out: tl.constexpr, parts: tl.constexpr, pad: tl.constexpr,
     block: tl.constexpr,
-    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, sums: tl.constexpr, matrix_sets: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
     stages: tl.constexpr,
 ):  # fmt: skip
@@ -37,13 +37,13 @@ def rows(
         for k in tl.static_range(parts):
             at = source + place(col, k, size_in, parts, way_in)
             found = found + (tl.load(at, mask=live & (col < size_in), other=0.0),)
-        if way_in == MIRRORED:
+        if sums == FIRST:
             found = butterflies(found, parts)
         done = ()
         for k in tl.static_range(parts):
             value = pieces(found[k], x_pieces)
             done = done + (product(value, rights[k % matrix_sets], x_pieces, matrix_pieces),)
-        if way_in != MIRRORED:
+        if sums != FIRST:
             done = butterflies(done, parts)
         for k in tl.static_range(parts):
             at = target + place(col, k, size_out, parts, way_out)
@@ -56,7 +56,7 @@ def lanes(
     x, y, left, outer, units, scale,
     size_in: tl.constexpr, size_out: tl.constexpr, parts: tl.constexpr, pad: tl.constexpr,
     block: tl.constexpr,
-    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, sums: tl.constexpr, matrix_sets: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
     grain: tl.constexpr, turned: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
@@ -88,13 +88,13 @@ def lanes(
         for k in tl.static_range(parts):
             at = tl.cast(place(row, k, size_in, parts, way_in), tl.int64) * step
             found = found + (tl.load(source + at, mask=live & (row < size_in), other=0.0),)
-        if way_in == MIRRORED:
+        if sums == FIRST:
             found = butterflies(found, parts)
         done = ()
         for k in tl.static_range(parts):
             value = pieces(found[k], x_pieces)
             done = done + (product(lefts[k % matrix_sets], value, matrix_pieces, x_pieces),)
-        if way_in != MIRRORED:
+        if sums != FIRST:
             done = butterflies(done, parts)
         for k in tl.static_range(parts):
             at = tl.cast(place(row, k, size_out, parts, way_out), tl.int64) * step

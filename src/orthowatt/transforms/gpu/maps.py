@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .tile import MIRRORED, butterflies, matrices, pieces, place, product
+from .tile import LAST, butterflies, first_axis, matrices, pieces, place, product
 
 
 @triton.jit
@@ -22,7 +22,8 @@ def maps(
     row_parts: tl.constexpr, col_parts: tl.constexpr,
     row_pad: tl.constexpr, col_pad: tl.constexpr,
     lanes: tl.constexpr,
-    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr, joint: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, sums: tl.constexpr,
+    matrix_sets: tl.constexpr, joint: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr, between_pieces: tl.constexpr,
     grain: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
@@ -58,21 +59,9 @@ def maps(
             at = at + place(col_across, k % col_parts, cols_in, col_parts, way_in)
             mask = reads & (lane_in < inner - first)
             found = found + (tl.load(source + (at * inner + lane_in), mask=mask, other=0.0),)
-        if way_in == MIRRORED:
-            found = butterflies(found, parts)
-        halfway = ()
-        for k in tl.static_range(parts):
-            value = pieces(found[k], x_pieces)
-            if joint:
-                halfway = (
-                    product(lefts[0], value, matrix_pieces, x_pieces),
-                    product(lefts[1], value, matrix_pieces, x_pieces),
-                )
-            else:
-                one = lefts[(k // col_parts) % matrix_sets]
-                halfway = halfway + (product(one, value, matrix_pieces, x_pieces),)
-        if way_in != MIRRORED and way_out != MIRRORED:
-            halfway = butterflies(halfway, parts)
+        halfway = first_axis(
+            found, lefts, parts, col_parts, matrix_sets, sums, joint, x_pieces, matrix_pieces
+        )
         found = ()
         for k in tl.static_range(parts):
             value = pieces(_turned(halfway[k], row_pad, col_pad, lanes), between_pieces)
@@ -82,7 +71,7 @@ def maps(
                 value = pieces(_turned(halfway[1], row_pad, col_pad, lanes), between_pieces)
                 done += product(rights[1], value, matrix_pieces, between_pieces)
             found = found + (done,)
-        if way_out == MIRRORED:
+        if sums == LAST:
             found = butterflies(found, parts)
         for k in tl.static_range(parts):
             at = place(row_across, k // col_parts, rows_out, row_parts, way_out) * width_out

@@ -11,7 +11,7 @@ import torch
 from ..hadamard import factors
 from ..layout import memory_order, runs
 from . import tuning
-from .axis import LARGEST_PART, MIRRORED, MOST_PARTS, Axes, Axis, JointPlane, SmallPlane, axis
+from .axis import FIRST, LARGEST_PART, MOST_PARTS, Axes, Axis, JointPlane, SmallPlane, axis
 
 #: A small plane of at most so many entries is one matrix.
 SMALL_PLANE = 64
@@ -198,7 +198,7 @@ class Request:
             share=tuning.share(axes, inner, source.itemsize),
             source=source,
             target=self.dtype if last else torch.float32,
-            x_pieces=self._x_pieces(source, axes[0].way_in == MIRRORED, between),
+            x_pieces=self._x_pieces(source, axes[0].sums == FIRST, between),
             matrix_pieces=1 if self.kind == "wht" else between,
             between_pieces=between,
             joint=two and self.kind == "hartley",

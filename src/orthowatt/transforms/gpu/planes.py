@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .tile import MIRRORED, butterflies, matrices, pieces, place, product
+from .tile import LAST, butterflies, first_axis, matrices, pieces, place, product
 
 
 @triton.jit
@@ -22,7 +22,8 @@ def planes(
     row_parts: tl.constexpr, col_parts: tl.constexpr,
     row_pad: tl.constexpr, col_pad: tl.constexpr,
     together: tl.constexpr,
-    way_in: tl.constexpr, way_out: tl.constexpr, matrix_sets: tl.constexpr, joint: tl.constexpr,
+    way_in: tl.constexpr, way_out: tl.constexpr, sums: tl.constexpr,
+    matrix_sets: tl.constexpr, joint: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr, between_pieces: tl.constexpr,
     stages: tl.constexpr,
 ):  # fmt: skip
@@ -56,21 +57,9 @@ def planes(
             at = place(row, k // col_parts, rows_in, row_parts, way_in) * width_in
             at = at + place(col, k % col_parts, cols_in, col_parts, way_in)
             found = found + (tl.load(x + plane * plane_in + at, mask=reads & live, other=0.0),)
-        if way_in == MIRRORED:
-            found = butterflies(found, parts)
-        halfway = ()
-        for k in tl.static_range(parts):
-            value = pieces(found[k], x_pieces)
-            if joint:
-                halfway = (
-                    product(lefts[0], value, matrix_pieces, x_pieces),
-                    product(lefts[1], value, matrix_pieces, x_pieces),
-                )
-            else:
-                one = lefts[(k // col_parts) % matrix_sets]
-                halfway = halfway + (product(one, value, matrix_pieces, x_pieces),)
-        if way_in != MIRRORED and way_out != MIRRORED:
-            halfway = butterflies(halfway, parts)
+        halfway = first_axis(
+            found, lefts, parts, col_parts, matrix_sets, sums, joint, x_pieces, matrix_pieces
+        )
         found = ()
         for k in tl.static_range(parts):
             value = pieces(halfway[k], between_pieces)
@@ -80,7 +69,7 @@ def planes(
                 value = pieces(halfway[1], between_pieces)
                 done += product(value, rights[1], between_pieces, matrix_pieces)
             found = found + (done,)
-        if way_out == MIRRORED:
+        if sums == LAST:
             found = butterflies(found, parts)
         for k in tl.static_range(parts):
             at = place(row, k // col_parts, rows_out, row_parts, way_out) * width_out

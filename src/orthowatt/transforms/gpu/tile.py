@@ -5,7 +5,8 @@
 A kernel keeps a tile as a tuple of parts, S along each transformed axis, so that the structure of
 the matrix costs additions instead of products: H(n) = Sylvester(S) ⊗ H(n / S) takes parts that lie
 one after the other ("blocks"), and a cosine or sine matrix, whose rows are even or odd about the
-middle, takes a half and its mirror image, and gives the even and the odd rows. Matrix units read
+middle, takes a half and its mirror image, and gives the even and the odd rows; a Hartley matrix
+gives the same of its two halves. Matrix units read
 16-bit numbers and sum in fp32: a value is split into bf16 pieces, hi + mid + low, whose products
 with the pieces of the matrix are exact in fp32, and only products below the result's rounding are
 left out.
@@ -23,6 +24,10 @@ import triton.language as tl
 BLOCKS: tl.constexpr = tl.constexpr(0)
 MIRRORED: tl.constexpr = tl.constexpr(1)
 INTERLEAVED: tl.constexpr = tl.constexpr(2)
+#: When the parts are summed: before, between or after the products.
+FIRST: tl.constexpr = tl.constexpr(0)
+BETWEEN: tl.constexpr = tl.constexpr(1)
+LAST: tl.constexpr = tl.constexpr(2)
 
 
 @triton.jit
@@ -107,6 +112,33 @@ def _sums_and_differences(parts, count: tl.constexpr, step: tl.constexpr):
             found = found + (parts[i].to(tl.float32) + parts[i + step].to(tl.float32),)
         else:
             found = found + (parts[i - step].to(tl.float32) - parts[i].to(tl.float32),)
+    return found
+
+
+@triton.jit
+def first_axis(
+    parts, lefts, count: tl.constexpr, along: tl.constexpr, sets: tl.constexpr,
+    sums: tl.constexpr, joint: tl.constexpr, x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
+):  # fmt: skip
+    """The matrices times `count` parts of a plane, `along` of them side by side, in fp32.
+
+    `joint`: both matrices times the only part.
+    """
+    if sums == FIRST:
+        parts = butterflies(parts, count)
+    found = ()
+    for k in tl.static_range(count):
+        value = pieces(parts[k], x_pieces)
+        if joint:
+            found = (
+                product(lefts[0], value, matrix_pieces, x_pieces),
+                product(lefts[1], value, matrix_pieces, x_pieces),
+            )
+        else:
+            one = lefts[(k // along) % sets]
+            found = found + (product(one, value, matrix_pieces, x_pieces),)
+    if sums == BETWEEN:
+        found = butterflies(found, count)
     return found
 
 
