@@ -161,10 +161,9 @@ def _summed(found: list[values.Check]) -> list[dict[str, Any]]:
 
 
 def _print_row(row: kernels.Row) -> None:
-    bar = "" if row.bar is None else f"  {'ok' if row.ratio <= row.bar else 'OVER'} {row.bar:g}"
     print(
         f"{row.case:24} {row.dtype:9} {row.name:28} {row.milliseconds:9.4f} ms "
-        f"{row.gb_per_second:7.0f} GB/s {row.ratio:6.2f}{bar}", flush=True,
+        f"{row.gb_per_second:7.0f} GB/s {row.ratio:6.2f}  {row.verdict()}", flush=True,
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from orthowatt.bench import kernels, mechanisms, selfcheck, step, values
-from orthowatt.bench.cases import cpu_cases, gpu_cases
-from orthowatt.bench.timing import interleaved
+from orthowatt.bench.cases import Case, cpu_cases, gpu_cases
+from orthowatt.bench.timing import Timing, interleaved
 from orthowatt.cli import main
 from orthowatt.errors import OrthowattError
 from orthowatt.transforms import functional, hadamard
@@ -65,6 +65,22 @@ def test_kernel_rows_are_whole(tmp_path, capsys):
     assert rows["copy_"]["ratio"] == 1
     assert rows["orthowatt"]["bar"] == 2.4
     assert rows["orthowatt"]["max_error"] < 1e-6
+    ours, dense = rows["orthowatt"], rows["dense matmul"]
+    assert dense["times_ours"] == pytest.approx(dense["milliseconds"] / ours["milliseconds"])
+    assert ours["times_ours"] is rows["copy_"]["times_ours"] is None
+
+
+def test_rows_say_whether_they_hold_their_bars():
+    case = Case("wht", (64, 256, 56, 56), (-2, -1), True, torch.bfloat16)
+    times = {"copy_": 2.0, "orthowatt": 2.2, "fast-hadamard-transform": 5.0, "dense matmul": 9.0}
+    found = {name: Timing(t, t, t, 9) for name, t in times.items()}
+    rows = {
+        name: kernels._row("wht", case, name, found[name], found, 1.15, 1e-3, "") for name in found
+    }
+    assert rows["orthowatt"].verdict() == "≤ 1.15"
+    assert rows["fast-hadamard-transform"].verdict() == "2.27 × ours under 3"
+    assert rows["copy_"].verdict() == rows["dense matmul"].verdict() == ""
+    assert rows["dense matmul"].times_ours == pytest.approx(9 / 2.2)
 
 
 def test_every_case_is_covered_by_a_kernel_or_falls_back_correctly():

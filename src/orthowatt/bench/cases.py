@@ -148,3 +148,21 @@ def gpu_bar(kind: str, n: int, dtype: torch.dtype) -> float | None:
     if not narrow:
         return 1.6 if n <= 56 else 2.5
     return 1.3 if n <= 56 else 2.0 if n <= 128 else 3.0
+
+
+def peer_bar(case: Case) -> float | None:
+    """How many times ours the call of `fast_hadamard_transform` must take at least on an H100.
+
+    1 where one call of it does the plane, 3 where it takes a route of several.
+
+    >>> peer_bar(Case("wht", (64, 256, 64, 64), (-2, -1), False, torch.bfloat16))
+    1.0
+    >>> peer_bar(Case("wht", (64, 256, 56, 56), (-2, -1), True, torch.bfloat16))
+    3.0
+    """
+    if case.kind != "wht" or case.dims != (-2, -1) or case.pad:
+        return None
+    if case.channels_last:
+        return 3.0
+    n = case.shape[-1]
+    return 3.0 if n in (28, 56, 112) else 1.0 if n in (64, 128) else None

@@ -13,7 +13,7 @@ import torch
 
 from ..transforms import cpu, functional
 from . import machine
-from .cases import Case, Entry, cpu_cases, gpu_cases
+from .cases import Case, Entry, cpu_cases, gpu_cases, peer_bar
 from .peers import peers_of
 from .timing import Call, Timing, captured, interleaved
 
@@ -27,8 +27,9 @@ GRAPH_CALLS = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One measured call: `ratio` is its time over that of the copy, `gb_per_second` counts the
-    tensor read once and the result written once."""
+    """One measured call: `ratio` is its time over that of the copy, `times_ours` over ours, both to
+    be compared with their bars: at most, and for a peer at least. `gb_per_second` counts the tensor
+    read once and the result written once."""
 
     case: str
     kind: str
@@ -43,12 +44,23 @@ class Row:
     gb_per_second: float
     ratio: float
     bar: float | None
+    times_ours: float | None
+    peer_bar: float | None
     max_error: float | None
     backend: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-ready values."""
         return asdict(self)
+
+    def verdict(self) -> str:
+        """Whether the row holds its bar, in a few signs; empty where it has none."""
+        if self.bar is not None:
+            return f"{'≤' if self.ratio <= self.bar else 'over'} {self.bar:g}"
+        if self.peer_bar is not None and self.times_ours is not None:
+            held = "≥" if self.times_ours >= self.peer_bar else "under"
+            return f"{self.times_ours:.2f} × ours {held} {self.peer_bar:g}"
+        return ""
 
 
 def entries(
@@ -168,6 +180,7 @@ def _row(
     ours = call.startswith("orthowatt")
     graph = call.endswith("(CUDA graph)")
     copy = found["copy_ (CUDA graph)" if graph else "copy_"]
+    peer = not ours and "copy" not in call
     return Row(
         case=name,
         kind=case.kind,
@@ -182,6 +195,8 @@ def _row(
         gb_per_second=case.bytes_moved / timing.seconds / 1e9,
         ratio=timing.seconds / copy.seconds,
         bar=bar if ours else None,
+        times_ours=timing.seconds / found["orthowatt"].seconds if peer else None,
+        peer_bar=peer_bar(case) if call == "fast-hadamard-transform" else None,
         max_error=error if ours else None,
         backend=backend if ours else None,
     )

@@ -134,10 +134,9 @@ def _kernel_table(rows: list[KernelRow]) -> Table:
         here = (row.case, row.layout, row.dtype)
         shown = here if here != last else ("", "", "")
         last = here
-        bar = "" if row.bar is None else f"{'≤' if row.ratio <= row.bar else 'over'} {row.bar:g}"
         table.add_row(
             *shown, row.name, f"{row.milliseconds:.2f}", f"{row.gb_per_second:.1f}",
-            f"{row.ratio:.2f}", bar, style="bold" if row.name == "orthowatt" else "",
+            f"{row.ratio:.2f}", row.verdict(), style="bold" if row.name == "orthowatt" else "",
         )  # fmt: skip
     return table
 
