@@ -39,6 +39,7 @@ if [ -n "${PYTHON:-}" ] || ! command -v orthowatt >/dev/null; then
 fi
 
 mkdir -p "$out"
+failed=()
 [ -z "$note" ] || printf '%s\n' "$note" >"$out/weights.txt"
 common=() pretrained=() extra=("$@")
 [ -z "$data_root" ] || common+=("data_root=$data_root")
@@ -70,7 +71,10 @@ step() {
         echo "stopped within $name; the same command goes on" >&2
         exit 130
     fi
-    [ "$code" -eq 0 ] || echo "$name ended with exit code $code" >&2
+    if [ "$code" -ne 0 ]; then
+        echo "$name ended with exit code $code" >&2
+        failed+=("$name")
+    fi
 }
 
 step fast 1 fast "${pretrained[@]}" train_on=train+validation
@@ -81,4 +85,8 @@ step speed32 3 speed32
 step grid 1 paper "${pretrained[@]}" epochs=5
 step fast-ablation 3 fast-ablation "${pretrained[@]}"
 step scratch32 1 scratch32
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "not done: ${failed[*]}; the same command tries them again" >&2
+    exit 1
+fi
 echo "everything is done; the tables: python benchmarks/results_page.py --collect $out"

@@ -15,8 +15,8 @@ _TYPES: dict[Any, tuple[tuple[type, ...], type | None, str]] = {
     str: ((str,), None, "a string"),
     str | None: ((str, type(None)), None, "a string or None"),
     bool: ((bool,), None, "true or false"),
-    tuple[str, ...]: ((tuple,), str, 'a list of names, as in ("layer1",)'),
-    tuple[int, ...]: ((tuple,), int, "a list of whole numbers, as in (-2, -1)"),
+    tuple[str, ...]: ((tuple,), str, 'a list of names, as in ("layer1",), or ()'),
+    tuple[int, ...]: ((tuple,), int, "a list of whole numbers, as in (-2, -1), or ()"),
 }
 
 

@@ -118,6 +118,8 @@ def test_settings_change_every_run():
     assert (study.base.train_sizes, study.base.flip) == ((16, 24), True)
     assert study.run("wht", 0).epochs == 3
     assert changed(STUDY, []) == STUDY
+    plain = changed(study, ["train_sizes=()", "dims=(-1, -3)", "weights=None"]).base
+    assert (plain.train_sizes, plain.dims, plain.weights) == ((), (-1, -3), None)
     with pytest.raises(InputError, match="has no value; write --set epochs=VALUE"):
         changed(STUDY, ["epochs"])
     with pytest.raises(InputError, match="did you mean 'epochs'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import signal
 import threading
@@ -94,20 +95,28 @@ def load(name: str, seeds: int | None) -> StudyConfig:
 
 
 def changed(study: StudyConfig, settings: Sequence[str]) -> StudyConfig:
-    """The study with settings of its base changed; values are written as in TOML.
+    """The study with settings of its base changed; values are written as in TOML or Python.
 
-    What is no TOML value is a string, so that paths and words need no quotes.
+    What is neither is a string, so that paths and words need no quotes.
     """
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"--set {setting} has no value; write --set {name}=VALUE")
-        try:
-            values[name.replace("-", "_")] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name.replace("-", "_")] = value
+        values[name.replace("-", "_")] = _value(value)
     return replace(study, base=study.base.replace(**values)) if values else study
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 @contextlib.contextmanager
