@@ -60,6 +60,7 @@ def test_without_records_nothing_was_run(script, tmp_path):
         ([0.80, 0.82], 38_000.0, "reached"),
         ([0.80, 0.78], 38_000.0, "not reached"),
         ([0.80, 0.82], 40_000.0, "not reached (energy)"),
+        ([0.80, 0.82], 38_960.0, "not settled: the energy's bound passes the limit"),
         ([0.80, 0.82], None, "accuracy reached; energy not measured"),
     ],
 )
