@@ -146,18 +146,35 @@ def test_nothing_to_train_is_refused(network):
         Stepper(network, RunConfig(freeze=("",)), CPU, "fp32")
 
 
-def test_a_scaled_step_with_infinite_gradients_changes_nothing(network):
-    config = RunConfig(optimizer="adamw", learning_rate=0.1, weight_decay=0.5, l2=0.1)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_scaled_step_with_infinite_gradients_changes_nothing(network, optimizer):
+    config = RunConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5, l2=0.1)
     before = copy.deepcopy(network)
     stepper = Stepper(network, config, CPU, "fp16")
     images, labels = batch()
     # the scaler's first factor of 65536 overflows a gradient of 1e36
     stepper.step(1e36 * F.cross_entropy(network(images), labels), 0.1)
     assert_same(network, before)
-    scale = stepper.scaler.get_scale()
+    assert stepper.scaler.get_scale() < 65536
+    # and the step after it is the first: of what was skipped, nothing is left
     stepper.step(F.cross_entropy(network(images), labels), 0.1)
-    assert scale < 65536
     assert not torch.equal(network[0].weight, before[0].weight)
+    plain = Stepper(before, config, CPU, "fp32")
+    plain.step(F.cross_entropy(before(images), labels), 0.1)
+    assert_same(network, before)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_scaled_step_waits_for_nothing(network, optimizer, monkeypatch):
+    """Whether it overflowed is decided on the device: no number is fetched from there."""
+    config = RunConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5, l2=0.1)
+    stepper = Stepper(network, config, CPU, "fp16")
+    images, labels = batch()
+    fetched = []
+    item = torch.Tensor.item
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: fetched.append(self) or item(self))
+    stepper.step(F.cross_entropy(network(images), labels), 0.1)
+    assert not fetched
 
 
 def test_a_scaled_step_is_the_plain_one(network):

@@ -84,8 +84,7 @@ class Stepper:
             raise InputError(f"freeze is {config.freeze}, which leaves nothing to train")
         self.l2, self.decay = config.l2, config.weight_decay
         self.weights = decayed_weights(model)
-        # a scaler may skip a fused step from inside, but then its hook would have run already
-        self.optimizer = _optimizer(config, parameters, fused=precision != "fp16")
+        self.optimizer = _optimizer(config, parameters)
         self.optimizer.register_step_pre_hook(self._decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
@@ -110,6 +109,9 @@ class Stepper:
     @torch.no_grad()
     def _decay(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         shrink = 1 - optimizer.param_groups[0]["lr"] * self.decay
+        overflow = getattr(optimizer, "found_inf", None)  # the scaler's, while the step lasts
+        if overflow is not None:  # decided on the device, where the fused step skips itself too
+            shrink = torch.where(overflow > 0, 1.0, shrink)
         weights = [weight for weight in self.weights if weight.grad is not None]
         if self.l2 and weights:
             gradients = [weight.grad for weight in weights]
@@ -127,16 +129,19 @@ class Stepper:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def _optimizer(
-    config: RunConfig, parameters: list[nn.Parameter], fused: bool
-) -> torch.optim.Optimizer:
+def _optimizer(config: RunConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             parameters,
             lr=config.learning_rate,
             momentum=config.momentum,
             nesterov=config.nesterov,
-            fused=fused,
+            fused=True,
         )
+        if config.momentum:
+            # A fused first step that a scaler skips would leave its new buffers unset.
+            for parameter in parameters:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimizer
     # Adam and AdamW differ in their decay only, which `Stepper` applies
-    return torch.optim.Adam(parameters, lr=config.learning_rate, fused=fused)
+    return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
