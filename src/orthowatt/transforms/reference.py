@@ -105,19 +105,28 @@ def _trigonometric_last(x: torch.Tensor, kind: str, norm: str, transpose: bool) 
     w_k · Re/Im[ e^{iπ(k+a)b/D} · Σ_n (u_n x_n e^{iπan/D}) e^{iπkn/D} ], and the inner sum is an
     unscaled inverse FFT of length 2·D. The transposed matrix swaps a with b and w with u.
     """
-    n = x.shape[-1]
+    n, basis = x.shape[-1], bases.BASES[kind]
+    wide = torch.complex128 if x.dtype == torch.float64 else torch.complex64
+    u, w = _factors(kind, n, norm, transpose, wide, x.device)
+    inner = torch.fft.ifft(x * u, n=2 * basis.period(n), norm="forward")[..., :n] * w
+    return inner.imag if basis.sine else inner.real
+
+
+@lru_cache(maxsize=32)
+def _factors(
+    kind: str, n: int, norm: str, transpose: bool, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the inputs and the outputs of the inner sum are multiplied by."""
     basis = bases.BASES[kind]
     row, column = bases.weights(kind, n, norm)
     a, b = basis.a, basis.b
     if transpose:
         row, column, a, b = column, row, b, a
-    period = basis.period(n)
-    before, after = _twiddles(n, period, a, b)
-    wide = torch.complex128 if x.dtype == torch.float64 else torch.complex64
-    u = torch.tensor(column * before, dtype=wide, device=x.device)
-    w = torch.tensor(row * after, dtype=wide, device=x.device)
-    inner = torch.fft.ifft(x * u, n=2 * period, norm="forward")[..., :n] * w
-    return inner.imag if basis.sine else inner.real
+    before, after = _twiddles(n, basis.period(n), a, b)
+    with torch.inference_mode(False):  # a cached tensor must serve calls of both modes
+        made = (torch.tensor(one, dtype=dtype) for one in (column * before, row * after))
+        u, w = (one.to(device) for one in made)
+    return u, w
 
 
 def _twiddles(n: int, period: int, a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
