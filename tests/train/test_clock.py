@@ -38,6 +38,20 @@ def test_time_between_epochs_is_no_step():
     assert min(clock.seconds) >= 0.01
 
 
+def test_what_lies_between_two_starts_is_no_step():
+    clock = StepClock(torch.device("cpu"))
+    epoch(clock, WARMUP_STEPS)
+    clock.start()
+    for _ in range(3):
+        clock.ready()
+        clock.tick()
+        time.sleep(0.1)  # a checkpoint
+        clock.start()
+    clock.collect()
+    assert len(clock.seconds) == len(clock.waits) == 3
+    assert max(clock.seconds) < 0.05
+
+
 def test_the_wait_for_data_is_told_apart():
     clock = StepClock(torch.device("cpu"))
     epoch(clock, WARMUP_STEPS)

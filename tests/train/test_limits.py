@@ -4,12 +4,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from orthowatt.config import RunConfig
 from orthowatt.data.loader import Batches
 from orthowatt.errors import InputError
 from orthowatt.models import zoo
 from orthowatt.recipes.run import fast
 from orthowatt.record import RunRecord
 from orthowatt.train.average import Average
+from orthowatt.train.budget import Budget, exceeded, image_areas
 from orthowatt.train.loop import train_run
 from orthowatt.train.run import Run
 
@@ -39,7 +41,7 @@ def test_a_target_that_is_not_reached_changes_nothing(small, tmp_path):
 
 
 def test_a_budget_keeps_the_tests_share_back(small, tmp_path, monkeypatch):
-    """At 2 J a step of 128 images, the test of 359 images is worth 1.9 J."""
+    """At 2 J a step of 128 images, two passes over 359 images and one over 144 are worth 4.5 J."""
     steps = []
 
     def joules(run, window):
@@ -51,13 +53,49 @@ def test_a_budget_keeps_the_tests_share_back(small, tmp_path, monkeypatch):
     config = small(budget_joules=31.0, ema=0.5)
     record = train_run(config, tmp_path)
     assert record.status == "finished"
+    # 26 J, and 4.5 J for the passes, and 2 J for what comes before the next look
     assert record.settings["stopped"] == {
-        "by": "budget_joules", "limit": 31.0, "value": 30.0, "epoch": 2, "step": 15,
+        "by": "budget_joules", "limit": 31.0, "value": 26.0, "epoch": 2, "step": 13,
     }  # fmt: skip
-    assert [entry.get("steps") for entry in record.epochs] == [None, 5]
+    assert [entry.get("steps") for entry in record.epochs] == [None, 3]
     assert record.epochs[1]["validation_accuracy"] is None
     assert record.metrics["test_accuracy"] is not None
-    assert any("training stopped in epoch 2, step 15: 30 J" in w for w in record.warnings)
+    assert any("training stopped in epoch 2, step 13: 26 J" in w for w in record.warnings)
+    assert any("the run kept budget_joules 31 is unknown" in w for w in record.warnings)
+
+
+def test_a_budget_ends_a_run_whose_energy_is_lost(small, tmp_path, monkeypatch):
+    readings = iter([1.0] * 3)  # to be allowed to begin, and two looks at the first step
+    monkeypatch.setattr(Run, "joules", lambda *_: next(readings, None))
+    record = train_run(small(budget_joules=1e6), tmp_path)
+    assert record.status == "finished"
+    assert record.settings["stopped"]["step"] == 2
+    assert any("could not be read any more" in warning for warning in record.warnings)
+
+
+def test_smaller_images_count_by_their_area():
+    """What 100 images of 16 pixels cost says what an image of 32 will: four times as much."""
+    data = {"test": 30, "validation": 0}
+    assert image_areas([16, 32], [100, 10], 32) == 35.0
+    for size, spent in ((32, False), (16, True)):
+        budget = Budget(RunConfig(budget_joules=55.0))
+        assert budget.spent(50.0, image_areas([size], [120], 32), data) == spent
+
+
+@pytest.mark.parametrize(
+    ("energy", "text"),
+    [
+        ({"joules": 90.0, "bound_joules": 5.0}, None),
+        ({"joules": 98.0, "bound_joules": 5.0}, "98 ± 5 J: whether it kept budget_joules 100 is"),
+        ({"joules": 98.0, "bound_joules": None}, "the run used 98 J: whether it kept"),
+        ({"joules": 104.0, "bound_joules": 5.0}, "104 ± 5 J: more than budget_joules 100"),
+        ({"joules": None, "reason": "no sensor"}, "kept budget_joules 100 is unknown: no sensor"),
+    ],
+)
+def test_the_record_says_whether_the_budget_was_kept(energy, text):
+    found = exceeded(RunConfig(budget_joules=100.0), energy)
+    assert found is None if text is None else text in found
+    assert exceeded(RunConfig(), energy) is None
 
 
 def test_a_budget_that_cannot_be_watched_is_refused(small, tmp_path, monkeypatch):

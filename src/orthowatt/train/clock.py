@@ -16,11 +16,11 @@ WARMUP_STEPS = 5
 class StepClock:
     """Seconds of each step, of its wait for the batch, and of the host's part in it.
 
-    Host time on the CPU, CUDA events on a GPU. Call `start` before an epoch's first step, `ready`
-    when a batch is there, `tick` after each step, and `collect` after the epoch, when the device
-    is idle. `host` is the time that the host takes to issue a step; where the device's queue is
-    full it contains waiting, so it is an upper bound. On the CPU host and device are one, and it
-    stays empty.
+    Host time on the CPU, CUDA events on a GPU. Call `start` before an epoch's first step and after
+    whatever belongs to no step (a checkpoint), `ready` when a batch is there, `tick` after each
+    step, and `collect` after the epoch, when the device is idle. `host` is the time that the host
+    takes to issue a step; where the device's queue is full it contains waiting, so it is an upper
+    bound. On the CPU host and device are one, and it stays empty.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -28,14 +28,15 @@ class StepClock:
         self.seconds: list[float] = []
         self.waits: list[float] = []
         self.host: list[float] = []
-        self._marks: list[Any] = []
-        self._issued: list[float] = []
+        self._steps: list[tuple[Any, Any, Any, float]] = []  # begin, batch ready, end, host seconds
+        self._begin: Any = None
+        self._ready: Any = None
         self._began = 0.0
         self.to_skip = WARMUP_STEPS  # of the next steps, how many are first ones
 
     def start(self) -> None:
         """The next step begins now."""
-        self._marks, self._issued = [self._now()], []
+        self._begin = self._now()
         self._began = time.perf_counter()
 
     def warm_up(self) -> None:
@@ -44,27 +45,24 @@ class StepClock:
 
     def ready(self) -> None:
         """The step's batch has been issued."""
-        self._marks.append(self._now())
+        self._ready = self._now()
 
     def tick(self) -> None:
-        """A step has been issued."""
-        self._marks.append(self._now())
-        now = time.perf_counter()
-        self._issued.append(now - self._began)
-        self._began = now
+        """A step has been issued, and the next one begins."""
+        end, now = self._now(), time.perf_counter()
+        self._steps.append((self._begin, self._ready, end, now - self._began))
+        self._begin, self._began = end, now
 
     def collect(self) -> None:
         """Take the epoch's steps over, without the first ones of this process."""
-        ends, ready = self._marks[0::2], self._marks[1::2]
-        steps = list(zip(ends, ready, ends[1:], self._issued, strict=False))
-        skipped = min(self.to_skip, len(steps))
+        skipped = min(self.to_skip, len(self._steps))
         self.to_skip -= skipped
-        for before, there, after, issued in steps[skipped:]:
-            self.seconds.append(self._between(before, after))
-            self.waits.append(self._between(before, there))
+        for begin, ready, end, issued in self._steps[skipped:]:
+            self.seconds.append(self._between(begin, end))
+            self.waits.append(self._between(begin, ready))
             if self.on_gpu:
                 self.host.append(issued)
-        self._marks, self._issued = [], []
+        self._steps = []
 
     @property
     def median(self) -> float | None:

@@ -15,11 +15,11 @@ from ..data.seeds import derive
 from ..energy import Window
 from ..errors import TrainingError
 from . import accumulate, runtime
+from .budget import image_areas
 from .evaluate import Score, Tally
 from .optimise import learning_rate
 from .position import Position
 from .run import Run
-from .stop import over_budget
 from .work import Work
 
 
@@ -71,6 +71,7 @@ def train(
                 _look(run, tally, pace, position, window)
                 if _leave(run, work, tally, position, window):
                     return None
+                run.clock.start()  # a checkpoint is no part of the next step
     whole = tally.over(run.ranks)
     return _finite(whole.read(), epoch, position.epoch * steps + steps)
 
@@ -124,8 +125,7 @@ def _leave(run: Run, work: Work, tally: Tally, position: Position, window: Windo
     config = run.config
     step = position.epoch * run.steps + position.step
     joules = run.joules(window) if config.budget_joules is not None else None
-    images = step * min(config.batch_size, run.record.data["train"])
-    over = over_budget(config, joules, images, run.record.data["test"])
+    over = run.budget.spent(joules, _trained(run, position), run.record.data)
     due = run.ranks.first and position.step < run.steps and run.due(position.step)
     asked, over, due = run.ranks.agree(run.signals.asked is not None, over, due)
     if asked or over or due:
@@ -138,6 +138,15 @@ def _leave(run: Run, work: Work, tally: Tally, position: Position, window: Windo
     elif due and not asked:
         run.save(work, position)
     return asked or over
+
+
+def _trained(run: Run, position: Position) -> float:
+    """Images trained on so far, as images of the largest size."""
+    epochs = range(1, position.epoch + 2)
+    each = min(run.config.batch_size, run.record.data["train"])
+    images = [run.steps * each] * position.epoch + [position.step * each]
+    sizes = [image_size(run.config, epoch) for epoch in epochs]
+    return image_areas(sizes, images, run.config.image_size)
 
 
 def _finite(score: Score, epoch: int, step: int) -> Score:

@@ -136,6 +136,11 @@ def stopped_note(stopped: dict[str, Any]) -> str:
     if stopped["by"] == "target_accuracy":
         found = f"target_accuracy {stopped['limit']:g} was reached ({stopped['value']:.4g})"
         return f"training stopped after epoch {where}: {found}"
+    if stopped["value"] is None:
+        return (
+            f"training stopped in epoch {where}: the energy could not be read any more, so nobody "
+            f"knows what was left of budget_joules {stopped['limit']:,.0f}"
+        )
     return (
         f"training stopped in epoch {where}: {stopped['value']:,.0f} J were used, and of "
         f"budget_joules {stopped['limit']:,.0f} the rest is for the test"

@@ -16,6 +16,7 @@ from ..energy import EnergyMeter, Window
 from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
 from . import checkpoint, records, runtime, segments
+from .budget import Budget, exceeded
 from .checkpoint import Checkpoint
 from .clock import StepClock
 from .memory import PeakMemory, larger
@@ -67,6 +68,7 @@ class Run:
         self.began = False
         self.meter = EnergyMeter()
         self.clock = StepClock(device)
+        self.budget = Budget(config)
         self.memory = PeakMemory(device)
         self.agreed = False  # whether all processes stop at the same step
         self.micro_batch: int | None = None  # images of one backward pass; None: the whole batch
@@ -254,6 +256,8 @@ class Run:
         record.status, record.reason = status, reason
         record.memory = self.memory_so_far()
         record.energy = segments.joined(self.energy_before, self._energy(status))
+        if status == "finished" and (note := exceeded(self.config, record.energy_of("run"))):
+            record.warnings.append(note)
         record.settings["energy_meter"] = self.meter.provenance()
         if self.tail_lost:
             record.warnings.append(segments.LOST)

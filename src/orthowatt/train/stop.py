@@ -1,4 +1,4 @@
-"""Ways in which a run ends before its last step: Ctrl-C, SIGTERM, a budget, a target."""
+"""Signals that end a run before its last step: Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-
-from ..config import RunConfig
 
 #: Seconds in which more signals are one wish: a terminal and a launcher (study, torchrun, timeout)
 #: each send theirs.
@@ -77,20 +75,3 @@ def listening() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def over_budget(config: RunConfig, joules: float | None, images: int, tests: int) -> bool:
-    """Whether training must end now for the run to stay within `budget_joules`.
-
-    `joules` is the run's energy so far, `images` the training images it has seen. The test of
-    `tests` images is kept back at a third of the mean energy of a training image, for a forward
-    pass is a third of a training step's arithmetic.
-
-    >>> config = RunConfig(budget_joules=100.0)
-    >>> over_budget(config, 80.0, 600, 300), over_budget(config, 95.0, 600, 300)
-    (False, True)
-    """
-    if config.budget_joules is None or joules is None:
-        return False
-    reserve = joules / max(1, images) * tests / 3
-    return joules + reserve >= config.budget_joules
