@@ -92,6 +92,26 @@ def test_interrupted_and_stale_runs_are_run_again_failed_ones_are_results(tmp_pa
     assert len(records) == 5
 
 
+def test_a_failed_run_is_tried_again_where_asked_and_once_a_call(tmp_path):
+    trouble = {("dct", 0): ("failed", "loss is nan"), ("wht", 1): ("interrupted", "no memory")}
+    run(STUDY, tmp_path, Trainer(trouble))
+    again = Trainer(trouble)
+    with pytest.raises(TrainingError, match="all 2 runs failed; the first said: loss is nan"):
+        run(STUDY, tmp_path, again, retry_failed=True)
+    assert again.calls == [("dct", 0), ("wht", 1)]
+    assert len(run(STUDY, tmp_path, Trainer(), retry_failed=True)) == 6
+
+
+def test_where_every_run_failed_before_it_says_so(tmp_path):
+    one = replace(STUDY, variants=STUDY.variants[:1], seeds=(0,))
+    with pytest.raises(TrainingError, match="all 1 runs failed"):
+        run(one, tmp_path, Trainer({("none", 0): ("failed", "loss is nan")}))
+    again = Trainer()
+    with pytest.raises(TrainingError, match=r"failed before.*loss is nan; .*--retry-failed"):
+        run(one, tmp_path, again)
+    assert again.calls == []
+
+
 def test_one_failing_run_does_not_end_the_study(tmp_path):
     class Progress:
         errors = []

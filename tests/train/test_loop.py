@@ -229,7 +229,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(small, tmp_path, recorder):
 def test_a_run_that_breaks_says_why(small, tmp_path, recorder, error, raised, reason):
     with pytest.raises(raised):
         train_run(small(), tmp_path, progress=recorder(at=2, error=error))
-    assert RunRecord.load(tmp_path).status == "failed"
+    assert RunRecord.load(tmp_path).status == "interrupted"  # it may be well the next time
     assert reason in RunRecord.load(tmp_path).reason
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import signal
+import sys
 import threading
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,12 @@ import tyro
 
 from ..config import StudyConfig, Variant
 from ..errors import DataError, InputError, closest
+from . import DONE, FAILED
 from .common import Common, parse, print_json, progress_console, result_console
 from .progress import StudyProgress
 
 if TYPE_CHECKING:
-    from ..study.store import Store
+    from ..study.store import CellState, Store
 
 
 @dataclass(kw_only=True)
@@ -35,6 +37,9 @@ class Options(Common):
         int | None, tyro.conf.arg(help="run seeds 0 … N-1 (default: as the study says)")
     ] = None
     plan: Annotated[bool, tyro.conf.arg(help="say what would be run, and run nothing")] = False
+    retry_failed: Annotated[
+        bool, tyro.conf.arg(help="try runs again whose loss was not finite; others always are")
+    ] = False
     set: Annotated[
         tuple[str, ...],
         tyro.conf.arg(
@@ -45,7 +50,7 @@ class Options(Common):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run what is missing and print the table."""
+    """Run what is missing and print the table; 1 where something is still missing."""
     options = parse(
         Options, argv, "study",
         "Run variants × seeds, interleaved, each run in a process of its own; done runs stay.",
@@ -55,18 +60,46 @@ def run(argv: Sequence[str]) -> int:
     from ..study.runner import device_slug, run_study
     from ..study.store import Store
 
+    slug = device_slug(study.base.device)
+    store = Store(options.out, slug)
     if options.plan:
-        return _print_plan(study, Store(options.out, device_slug(study.base.device)), options)
+        return _print_plan(study, store, options)
     with sigterm_stops(), StudyProgress(progress_console(options)) as progress:
-        records = run_study(study, options.out, progress=progress)
+        records = run_study(
+            study, options.out, slug=slug, progress=progress, retry_failed=options.retry_failed
+        )
+    states = store.states(study)
+    undone = [state for state in states if state.state != "done"]
     if options.json:
-        print_json({"out": str(options.out), "records": [record.to_dict() for record in records]})
-        return 0
-    from .table import study_tables
+        print_json(
+            {
+                "out": str(options.out),
+                "records": [record.to_dict() for record in records],
+                "not_done": [state.to_dict() for state in undone],
+            }
+        )
+    else:
+        from .table import study_tables
 
-    result_console().print(study_tables([options.out]))
-    print(f"report: orthowatt report {options.out}")
-    return 0
+        result_console().print(study_tables([options.out]))
+        print(f"report: orthowatt report {options.out}")
+    if undone:
+        _say_what_is_not_done(undone, len(states))
+    return FAILED if undone else DONE
+
+
+def _say_what_is_not_done(states: Sequence[CellState], of: int) -> None:
+    """One line a run, and how to try it again."""
+    for state in states:
+        reason = f": {state.reason}" if state.reason else ""
+        line = f"  {state.state:<12} {state.cell.variant}, seed {state.cell.seed}{reason}"
+        print(line, file=sys.stderr)
+    how = "" if all(state.to_run() for state in states) else " with --retry-failed"
+    print(
+        f"orthowatt study: {len(states)} of {of} runs are not done; the same command{how} tries "
+        "them again",
+        file=sys.stderr,
+    )
 
 
 def load(name: str, seeds: int | None) -> StudyConfig:
@@ -144,6 +177,6 @@ def _print_plan(study: StudyConfig, store: Store, options: Options) -> int:
         return 0
     for state in states:
         print(f"{state.state:<12} {state.cell.variant}, seed {state.cell.seed}")
-    missing = sum(state.state not in ("done", "failed") for state in states)
+    missing = sum(state.to_run(options.retry_failed) for state in states)
     print(f"{missing} of {len(states)} runs are missing in {options.out}")
     return 0

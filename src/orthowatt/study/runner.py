@@ -11,7 +11,7 @@ from typing import Protocol
 from ..config import RunConfig, StudyConfig
 from ..errors import OrthowattError, TrainingError
 from ..record import RunRecord, Study, dumps, write_atomic
-from .grid import Cell, cells
+from .grid import Cell
 from .store import Store
 
 #: The time that a run has to write a checkpoint when the study is stopped.
@@ -44,15 +44,17 @@ def run_study(
     run: RunFunction | None = None,
     slug: str | None = None,
     progress: Progress | None = None,
+    retry_failed: bool = False,
 ) -> list[RunRecord]:
     """Run every missing cell of `study` into `directory`; returns all its finished records.
 
-    Done runs are skipped, interrupted and stale ones run again, and a failed run (a loss that is
-    not finite) is a result that is kept. One run that fails does not end the study. `run` trains
-    one configuration; without it each run is a subprocess of its own. `slug` names the device.
+    Done runs are skipped, interrupted and stale ones run again, each once a call, and a failed run
+    (a loss that is not finite) is a result that is kept unless `retry_failed`. One run that fails
+    does not end the study. `run` trains one configuration; without it each run is a subprocess of
+    its own. `slug` names the device.
 
     Errors: `InputError` when the directory holds another study; `TrainingError` when every run
-    that was tried failed.
+    that was tried failed, or all had failed before.
 
     >>> import tempfile
     >>> from orthowatt.config import Variant
@@ -70,13 +72,20 @@ def run_study(
     run = run or run_in_subprocess
     store = Store(directory, slug or device_slug(study.base.device))
     store.begin(study)
-    todo = [state.cell for state in store.states(study) if state.state not in ("done", "failed")]
+    states = store.states(study)
+    todo = [state.cell for state in states if state.to_run(retry_failed)]
     if progress:
-        progress.begin(len(cells(study)), len(cells(study)) - len(todo))
+        progress.begin(len(states), len(states) - len(todo))
     errors = [error for cell in todo if (error := _run_cell(cell, store, run, progress))]
     if errors and len(errors) == len(todo):
         raise TrainingError(f"all {len(todo)} runs failed; the first said: {errors[0]}")
-    return [r for r in Study.load(directory).records if r.status == "finished"]
+    finished = [r for r in Study.load(directory).records if r.status == "finished"]
+    if not finished:
+        raise TrainingError(
+            f"all {len(states)} runs failed before; the first said: {states[0].reason}; "
+            "retry_failed (on the command line --retry-failed) tries them again"
+        )
+    return finished
 
 
 def _run_cell(cell: Cell, store: Store, run: RunFunction, progress: Progress | None) -> str | None:

@@ -21,6 +21,10 @@ class CellState:
     state: str
     reason: str | None = None
 
+    def to_run(self, retry_failed: bool = False) -> bool:
+        """Whether the study's next start runs it; a failed run is a result, unless asked for."""
+        return self.state != "done" and (retry_failed or self.state != "failed")
+
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON-ready values."""
         return {

@@ -23,6 +23,10 @@ from .run import Run
 from .work import Work
 
 
+class Diverged(TrainingError):
+    """The loss is not finite: a result of the run, which the same command would show again."""
+
+
 def image_size(config: RunConfig, epoch: int) -> int:
     """Pixels a side in epoch `epoch` (from 1): equal parts of the epochs, the largest last.
 
@@ -108,7 +112,7 @@ class _Pace:
 
 
 def _look(run: Run, tally: Tally, pace: _Pace, position: Position, window: Window) -> None:
-    """Tell how it goes; raises `TrainingError` for a loss that is not finite."""
+    """Tell how it goes; raises `Diverged` for a loss that is not finite."""
     score = tally.peek()
     if score is None:
         return
@@ -152,7 +156,7 @@ def _trained(run: Run, position: Position) -> float:
 def _finite(score: Score, epoch: int, step: int) -> Score:
     if math.isfinite(score.loss):
         return score
-    raise TrainingError(
+    raise Diverged(
         f"the loss is {score.loss} in epoch {epoch}, by step {step}, so the run stopped; lower "
         "learning_rate, give it a warmup, or compute in precision=fp32"
     )

@@ -41,9 +41,11 @@ def train_run(
     of it. The caller's random generators and torch's switches are left as they were. Under
     torchrun its processes train one run together, and the first writes.
 
-    Raises `TrainingError` for a loss that is not finite or too little memory, after writing a
-    record with the status "failed"; Ctrl-C writes one with the status "interrupted", as does
-    SIGTERM, which ends in SystemExit(143). Raises `InputError` where the folder holds another run.
+    Raises `TrainingError` for a loss that is not finite, after writing a record with the status
+    "failed", for the same command would end so again. Whatever else ends the run (Ctrl-C, SIGTERM,
+    which ends in SystemExit(143), too little memory, an error of the device or of a file) writes
+    one with the status "interrupted" and the reason. Raises `InputError` where the folder holds
+    another run.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -84,25 +86,29 @@ def _guarded(run: Run) -> RunRecord:
             with run.meter.window("run") as window:
                 _train_and_test(run, work, window)
     except (KeyboardInterrupt, SystemExit):
-        if run.began:
-            run.close("interrupted", run.signals.reason)
+        _end(run, "interrupted", run.signals.reason)
         raise
     except torch.OutOfMemoryError as error:
         reason = f"{device} has too little memory for batches of {run.config.batch_size} images"
-        if run.began:
-            run.close("failed", reason)
+        _end(run, "interrupted", reason)  # another program's memory may be free the next time
         raise TrainingError(f"{reason}; choose auto_batch, or a smaller batch_size") from error
-    except checkpoint.Unwritable as error:
-        with contextlib.suppress(OSError):  # the record is small, and may still find room
-            run.close("interrupted", str(error))
-        raise
     except Exception as error:
-        if run.began:  # before that it is bad input, which makes no record
-            run.close("failed", str(error) or type(error).__name__)
+        status = "failed" if isinstance(error, epoch.Diverged) else "interrupted"
+        _end(run, status, str(error) or type(error).__name__)
         if run.ranks.size > 1 and isinstance(error, OrthowattError):
             raise type(error)(f"process {run.ranks.rank} of {run.ranks.size}: {error}") from error
         raise
     return run.close("finished")
+
+
+def _end(run: Run, status: str, reason: str) -> None:
+    """Write down why the run ends, where it has begun: before that bad input leaves no trace.
+
+    A disk that is full or gone must not hide the reason.
+    """
+    if run.began:
+        with contextlib.suppress(OSError, checkpoint.Unwritable):
+            run.close(status, reason)
 
 
 def _train_and_test(run: Run, work: Work, window: Window) -> None:
