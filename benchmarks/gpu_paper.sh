@@ -12,11 +12,11 @@ set -euo pipefail
 
 usage() {
     echo "usage: $0 --slice-minutes N [--out DIR] [--data-root DIR] [--weights FILE]" \
-        "[--weights-note TEXT] [--seeds N] [--only STEP] [-- NAME=VALUE …]" >&2
+        "[--weights-note TEXT] [--photos DIR] [--seeds N] [--only STEP] [-- NAME=VALUE …]" >&2
     exit 2
 }
 
-minutes="" out=gpu-paper data_root="" weights="" note="" seeds="" only=""
+minutes="" out=gpu-paper data_root="" weights="" note="" photos="" seeds="" only=""
 while [ $# -gt 0 ]; do
     case "$1" in
         --slice-minutes) minutes=${2:?}; shift 2 ;;
@@ -24,6 +24,7 @@ while [ $# -gt 0 ]; do
         --data-root) data_root=${2:?}; shift 2 ;;
         --weights) weights=${2:?}; shift 2 ;;
         --weights-note) note=${2:?}; shift 2 ;;
+        --photos) photos=$(realpath "${2:?}"); shift 2 ;;
         --seeds) seeds=${2:?}; shift 2 ;;
         --only) only=${2:?}; shift 2 ;;
         --) shift; break ;;
@@ -77,6 +78,8 @@ step() {
     fi
 }
 
+# without budget_joules: a run that was cut short before its rate has fallen says little, and one
+# that passes the limit is a result too
 step fast 1 fast "${pretrained[@]}" train_on=train+validation
 step core-20 1 paper-core "${pretrained[@]}"
 step core-5 6 paper-core "${pretrained[@]}" epochs=5
@@ -85,6 +88,11 @@ step speed32 3 speed32
 step grid 1 paper "${pretrained[@]}" epochs=5
 step fast-ablation 3 fast-ablation "${pretrained[@]}"
 step scratch32 1 scratch32
+if [ -n "$photos" ]; then # a folder with train/ and val/ or test/, each with a folder a class
+    step native 3 native "${pretrained[@]}" data="imagefolder:$photos"
+else
+    echo "native left out: name a folder of photos by --photos" >&2
+fi
 if [ ${#failed[@]} -gt 0 ]; then
     echo "not done: ${failed[*]}; the same command tries them again" >&2
     exit 1

@@ -90,6 +90,27 @@ def goal(least: float, kilojoules: float) -> Callable[[list[RunRecord]], str]:
     return judge
 
 
+def about(paper: float) -> Callable[[list[RunRecord]], str]:
+    """How the mean accuracy lies to the paper's figure, which rests on one run of unknown seed.
+
+    With several seeds a difference beyond three standard errors is one; with one seed nobody knows
+    how far two runs lie apart.
+    """
+
+    def judge(records: list[RunRecord]) -> str:
+        found = [value for r in records if (value := r.metric("test_accuracy")) is not None]
+        if not found:
+            return ""
+        points = 100 * (statistics.fmean(found) - paper)
+        told = f"{points:+.1f} points to the paper's"
+        if len(found) < 2:
+            return f"{told}; one seed"
+        error = 100 * statistics.stdev(found) / len(found) ** 0.5
+        return f"{told}, {'another value' if abs(points) > 3 * error else 'no clear difference'}"
+
+    return judge
+
+
 def at_least(least: float) -> Callable[[list[RunRecord]], str]:
     """Whether the mean accuracy reached a figure."""
 
@@ -103,13 +124,17 @@ def at_least(least: float) -> Callable[[list[RunRecord]], str]:
 #: In the order of their worth.
 CLAIMS = (
     Claim(
-        "ResNet-50 with WHT at both positions: ≥ 79 % for ≤ 39 kJ", "fast", "fast", goal(0.79, 39)
+        "pretrained ResNet-50 with WHT at both positions: ≥ 79 % for ≤ 39 kJ, pretraining not "
+        "included",
+        "fast",
+        "fast",
+        goal(0.79, 39),
     ),
-    Claim("stretch: 84 % for 39 kJ", "fast", "fast", goal(0.84, 39)),
-    Claim("stretch: 79 % for 10 kJ", "fast", "fast", goal(0.79, 10)),
-    Claim("no transform, 20 epochs (paper: 66 %)", "core-20", "none"),
-    Claim("WHT early, 20 epochs (paper: 74 %)", "core-20", "wht early"),
-    Claim("WHT early + late, 20 epochs (paper: 79 %)", "core-20", "wht early+late"),
+    Claim("stretch: 84 % for 39 kJ, pretraining not included", "fast", "fast", goal(0.84, 39)),
+    Claim("stretch: 79 % for 10 kJ, pretraining not included", "fast", "fast", goal(0.79, 10)),
+    Claim("no transform, 20 epochs (paper: 66 %)", "core-20", "none", about(0.66)),
+    Claim("WHT early, 20 epochs (paper: 74 %)", "core-20", "wht early", about(0.74)),
+    Claim("WHT early + late, 20 epochs (paper: 79 %)", "core-20", "wht early+late", about(0.79)),
     Claim("no transform, 5 epochs", "core-5", "none"),
     Claim("WHT early, 5 epochs", "core-5", "wht early"),
     Claim("WHT early + late, 5 epochs", "core-5", "wht early+late"),
@@ -119,7 +144,11 @@ CLAIMS = (
     Claim("from scratch at 32×32, ResNet-18 ≥ 78 %", "scratch32", "scratch32", at_least(0.78)),
 )
 #: Studies whose every row is shown.
-GRIDS = (("grid", "The paper's grid"), ("fast-ablation", "Each choice of the energy recipe"))
+GRIDS = (
+    ("grid", "The paper's grid"),
+    ("fast-ablation", "Each choice of the energy recipe"),
+    ("native", "Photos of native size"),
+)
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def test_without_records_nothing_was_run(script, tmp_path):
 def test_a_goal_is_judged_by_accuracy_and_energy(script, tmp_path, accuracies, joules, verdict):
     write(tmp_path, "fast", accuracies, joules)
     (tmp_path / "weights.txt").write_text("a product-quantised ResNet-50 (72.18 % top-1)\n")
-    row = line(script.page(tmp_path), "ResNet-50 with WHT at both positions")
+    row = line(script.page(tmp_path), "pretrained ResNet-50 with WHT at both positions")
     assert [cell.strip() for cell in row.split("|")][3] == verdict
     assert "a product-quantised ResNet-50 (72.18 % top-1)" in row
     assert "a GPU" in row
@@ -92,10 +92,27 @@ def test_a_rehearsal_on_few_images_is_no_answer(script, tmp_path):
     write(tmp_path, "fast", [0.9], 1000.0, limit_images=64)
     write(tmp_path, "fast-ablation", [0.9], 1000.0, limit_images=64)
     page = script.page(tmp_path)
-    assert "not run" in line(page, "ResNet-50 with WHT at both positions")
+    assert "not run" in line(page, "pretrained ResNet-50 with WHT at both positions")
     assert "a rehearsal on 64 images" in line(page, "fast-ablation")
 
 
 def test_energy_of_another_device_reaches_no_goal(script, tmp_path):
     write(tmp_path, "fast", [0.9], 1000.0, device="cpu")
-    assert "the energy is not a GPU's" in line(script.page(tmp_path), "ResNet-50 with WHT at both")
+    assert "the energy is not a GPU's" in line(
+        script.page(tmp_path), "pretrained ResNet-50 with WHT at both"
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "text"),
+    [
+        ([0.80], "+1.0 points to the paper's; one seed"),
+        ([0.80, 0.802, 0.798], "+1.0 points to the paper's, another value"),
+        ([0.80, 0.77, 0.81], "+0.3 points to the paper's, no clear difference"),
+    ],
+)
+def test_the_papers_rows_say_how_far_they_are(script, tmp_path, accuracies, text):
+    write(tmp_path, "core-20", accuracies, None)
+    for path in (tmp_path / "core-20").rglob("record.json"):
+        path.write_text(path.read_text().replace('"core-20"', '"wht early+late"'))
+    assert f"| {text} |" in line(script.page(tmp_path), "WHT early + late, 20 epochs")

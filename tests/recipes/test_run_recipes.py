@@ -53,7 +53,8 @@ def test_the_ablation_leaves_out_every_choice_of_the_fast_recipe():
     touched = {key for variant in study.variants for key in variant.changes}
     chosen = {
         "train_sizes", "schedule", "optimizer", "nesterov", "batch_size", "learning_rate", "layer",
-        "label_smoothing", "ema", "crop_padding", "flip", "compile", "l2", "transform",
+        "label_smoothing", "ema", "crop_padding", "flip", "compile", "l2", "transform", "epochs",
+        "precision", "channels_last", "determinism",
     }  # fmt: skip
     assert chosen <= touched
 

@@ -39,7 +39,7 @@ def paper(**changes: Any) -> RunConfig:
     20 to 30 epochs (here 20); a Walsh-Hadamard transform that needs powers of two (here
     `order="pow2", pad="crop"`: 56 → 64 → 56).
 
-    It does not state, and here is chosen (each can be set otherwise, by its name):
+    It does not state, and here is chosen (what has a name is a setting, and can be set otherwise):
     - `dims`: height and width. On Keras's NHWC maps `tf.signal.fft2d` works on the two innermost
       axes, `dims=(-1, -3)`, (W, C), and `tf.signal.dct` on the last, `dims=(-3,)`, the channels;
     - `norm`: orthonormal; None is the unscaled reading, `tf.signal`'s default;
@@ -47,7 +47,7 @@ def paper(**changes: Any) -> RunConfig:
       orders are `order="exact"`, and `pad="keep"` keeps the larger spectrum;
     - the FFT's plain magnitude; `fft_log` for its logarithm, `transform="fft-realimag"` for real
       and imaginary part;
-    - the DCT's type: 2, `tf.signal.dct`'s default;
+    - the DCT's type: 2, `tf.signal.dct`'s default (fixed here);
     - `position`: the layer sits after the whole block, its shortcut included; "early" is
       conv2_block1, "late" conv4_block6;
     - `layer="bare"`: nothing is learned in the spectrum; "filter" begins as the identity;
@@ -56,11 +56,11 @@ def paper(**changes: Any) -> RunConfig:
       fine-tuning;
     - `l2` 1e-4 on the weights of convolutions and the dense layer, in Keras's sense (λ‖w‖² is part
       of the loss);
-    - Adam's β = 0.9 and 0.999 and ε = 1e-8 (torch's; Keras has 1e-7);
+    - Adam's β = 0.9 and 0.999 and ε = 1e-8 (fixed here; torch's; Keras has ε = 1e-7);
     - no augmentation (`flip`, `crop_padding`), no `label_smoothing`;
     - `validation`: a tenth of the train set, fixed; the test set is scored once, at the end, by
       the last weights (the paper may have validated on the test set);
-    - resizing: bilinear; normalisation: ImageNet's mean and deviation;
+    - resizing: bilinear; normalisation: ImageNet's mean and deviation (both fixed here);
     - `precision`: what the device computes best (bf16 on an A100), `channels_last`; choose
       `precision="fp32"` for Keras's default;
     - the weights: timm's resnet50.tv_in1k, or the file that `weights` names.
@@ -86,12 +86,12 @@ def paper(**changes: Any) -> RunConfig:
 
 
 def fast(**changes: Any) -> RunConfig:
-    """The energy recipe: CIFAR-100 at 224 with a pretrained ResNet-50 in 5 epochs, for 39 kJ.
+    """The energy recipe: CIFAR-100 at 224 with a pretrained ResNet-50 in 5 epochs.
 
-    The goal is at least 79 % test accuracy with WHT layers at both positions (here filters that
-    begin as the identity, so that the pretrained features survive) for at most 39 kJ of GPU energy
-    of the whole run: compilation, warm-up, training and the final test; the ImageNet pretraining
-    is not part of it. `docs/results.md` says what was reached, if it was run.
+    The goal, ImageNet pretraining not included, is at least 79 % test accuracy with WHT layers at
+    both positions (here filters that begin as the identity, so that the pretrained features
+    survive) for at most 39 kJ of GPU energy of the whole run: compilation, warm-up, training and
+    the final test. `docs/results.md` says what was reached, if it was run.
 
     What is chosen, and what each choice is meant to save or gain:
     - progressive resolution (`train_sizes` 128, 192, then 224): 2 + 2 + 1 epochs cost as much
@@ -105,8 +105,8 @@ def fast(**changes: Any) -> RunConfig:
       the GPU draws its idle power;
     - `determinism="fast"`, bf16 and channels_last.
 
-    Each choice has its variant in the study `fast-ablation`, which leaves it out. None of them has
-    been measured yet: the values are educated guesses until `docs/results.md` shows that study.
+    The study `fast-ablation` leaves out, or takes otherwise, each of these but the positions, which
+    the goal names. The values are educated guesses where `docs/results.md` shows no such study.
     `train_on="train+validation"` is for a final run with the recipe as it stands.
 
     >>> fast().train_sizes, fast().image_size, fast().layer

@@ -107,7 +107,7 @@ def fast_ablation(seeds: int | Sequence[int] = 3, base: RunConfig | None = None)
     """The energy recipe, and beside it each of its choices left out or taken otherwise.
 
     >>> fast_ablation().baseline, len(fast_ablation().variants)
-    ('fast', 12)
+    ('fast', 17)
     """
     changes: dict[str, dict[str, object]] = {
         "fast": {},
@@ -125,6 +125,11 @@ def fast_ablation(seeds: int | Sequence[int] = 3, base: RunConfig | None = None)
         "no average": {"ema": 0.0},
         "no augmentation": {"crop_padding": 0.0, "flip": False},
         "compiled": {"compile": True},
+        "plain momentum": {"nesterov": False},
+        "3 epochs": {"epochs": 3},
+        "fp32": {"precision": "fp32"},
+        "channels apart": {"channels_last": False},
+        "exact": {"determinism": "exact"},
     }  # fmt: skip
     return StudyConfig(
         name="fast-ablation",
@@ -136,12 +141,38 @@ def fast_ablation(seeds: int | Sequence[int] = 3, base: RunConfig | None = None)
     )
 
 
+def native(seeds: int | Sequence[int] = 3, base: RunConfig | None = None) -> StudyConfig:
+    """Photos whose own size is about 224 pixels: is it the enlarging of 32×32 that a layer helps?
+
+    The paper enlarges CIFAR's images sevenfold, which leaves their high frequencies empty. Here is
+    its training, with exact orders, on a folder of photos (`data="imagefolder:PATH"`, by default
+    flowers5 in the present one), five epochs.
+
+    >>> [variant.name for variant in native().variants]
+    ['none', 'identity', 'wht early', 'wht early+late', 'wht filter']
+    """
+    whole = paper(seeds)
+    rows = {variant.name: variant for variant in whole.variants}
+    names = ("none", "identity early+late", "wht early", "wht early+late", "wht filter")
+    return StudyConfig(
+        name="native",
+        base=base or runs.paper(data="imagefolder:flowers5", order="exact", flip=True, epochs=5),
+        variants=tuple(
+            Variant("identity", rows[name].changes) if "identity" in name else rows[name]
+            for name in names
+        ),
+        seeds=_seeds(seeds),
+        description="Transforms inside a pretrained network on photos of native size.",
+    )
+
+
 STUDIES: dict[str, Callable[..., StudyConfig]] = {
     "demo": demo,
     "paper": paper,
     "paper-core": paper_core,
     "fwht": fwht,
     "fast-ablation": fast_ablation,
+    "native": native,
 }
 
 
