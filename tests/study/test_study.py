@@ -174,6 +174,42 @@ def test_a_stopped_study_lets_its_run_write_a_checkpoint(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+TRACE = """Traceback (most recent call last):
+  File "x.py", line 1, in <module>
+    boom()
+RuntimeError: CUDA error: device-side assert triggered
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "words"),
+    [
+        (1, "orthowatt run: a/b.png cannot be read\n", "^orthowatt run: a/b.png cannot be read$"),
+        (1, TRACE, "^RuntimeError: CUDA error: device-side assert triggered$"),
+        (-9, "", r"ended by signal 9 \(Killed"),
+    ],
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_that_wrote_no_record_says_why(tmp_path, monkeypatch, code, said, words, again):
+    """A record that an earlier start left there is not what this one has to say."""
+    if again:
+        RunRecord(STUDY.base, status="interrupted", reason="stopped by SIGTERM").save(tmp_path)
+    monkeypatch.setattr(runner, "_finish", lambda _: (code, said))
+    with pytest.raises(TrainingError, match=words):
+        runner.run_in_subprocess(STUDY.base, tmp_path, "none")
+
+
+def test_a_run_that_wrote_its_record_is_believed(tmp_path, monkeypatch):
+    def finish(_):
+        RunRecord(STUDY.base, status="failed", reason="loss is nan").save(tmp_path)
+        return 1, "orthowatt run: loss is nan\nand more"
+
+    RunRecord(STUDY.base, status="interrupted", reason="stopped by SIGTERM").save(tmp_path)
+    monkeypatch.setattr(runner, "_finish", finish)
+    assert runner.run_in_subprocess(STUDY.base, tmp_path, "none").reason == "loss is nan"
+
+
 def test_all_failing_is_an_error(tmp_path):
     trouble = {(v.name, s): DataError("no data") for v in STUDY.variants for s in STUDY.seeds}
     with pytest.raises(TrainingError, match="all 6 runs failed; the first said: no data"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,17 +105,45 @@ def _run_cell(cell: Cell, store: Store, run: RunFunction, progress: Progress | N
 
 
 def run_in_subprocess(config: RunConfig, directory: Path, variant: str) -> RunRecord:
-    """One run in a fresh interpreter: its memory, its RNG and its crash stay its own."""
+    """One run in a fresh interpreter: its memory, its RNG and its crash stay its own.
+
+    Raises `TrainingError` with its last word where it ended without writing a record: one that
+    lies there from an earlier start says nothing of this one.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     wanted = directory / "config.json"
     write_atomic(wanted, dumps(config.to_dict(), indent=2) + "\n")
     command = [sys.executable, "-m", "orthowatt", "run", str(wanted), "--out", str(directory)]
     command += ["--variant", variant, "--quiet"]
+    before = _mark(directory / "record.json")
     code, said = _finish(command)
-    if code and not (directory / "record.json").exists():
-        last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
-        raise TrainingError(f"{variant}, seed {config.seed}: {last[0]}")
+    if code and _mark(directory / "record.json") in (None, before):
+        raise TrainingError(_last_word(said) or _exit(code))
     return RunRecord.load(directory)
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever the file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _last_word(said: str) -> str:
+    """The error at the end of what a process said: its first line, where it has several."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    traces = [i for i, line in enumerate(lines) if line.startswith("Traceback ")]
+    after = lines[traces[-1] + 1 :] if traces else []
+    errors = [line for line in after if not line.startswith(" ")]
+    return errors[0] if errors else lines[-1] if lines else ""
+
+
+def _exit(code: int) -> str:
+    if code >= 0:
+        return f"the run ended with exit code {code} and said nothing"
+    return f"the run was ended by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
 
 
 def _finish(command: list[str]) -> tuple[int, str]:
