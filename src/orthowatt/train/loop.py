@@ -13,7 +13,7 @@ from ..data.sources import Dataset
 from ..energy import Window
 from ..errors import OrthowattError, TrainingError
 from ..record import RunRecord
-from . import checkpoint, epoch, planner, prepare, ranks, records, runtime, signatures, stop
+from . import checkpoint, ending, epoch, planner, prepare, ranks, records, runtime, signatures, stop
 from .average import Average
 from .evaluate import evaluate
 from .optimise import Stepper, learning_rate
@@ -81,7 +81,6 @@ def _guarded(run: Run) -> RunRecord:
                     dataset, parts = _load(run)
                 work = build(run, dataset, parts)
                 run.check_budget(window)
-                planner.settle(run, work.model, dataset)
             run.begin(dataset.checksum)
             with run.meter.window("run") as window:
                 _train_and_test(run, work, window)
@@ -98,7 +97,7 @@ def _guarded(run: Run) -> RunRecord:
         if run.ranks.size > 1 and isinstance(error, OrthowattError):
             raise type(error)(f"process {run.ranks.rank} of {run.ranks.size}: {error}") from error
         raise
-    return run.close("finished")
+    return ending.close(run, "finished")
 
 
 def _end(run: Run, status: str, reason: str) -> None:
@@ -107,8 +106,8 @@ def _end(run: Run, status: str, reason: str) -> None:
     A disk that is full or gone must not hide the reason.
     """
     if run.began:
-        with contextlib.suppress(OSError, checkpoint.Unwritable):
-            run.close(status, reason)
+        with contextlib.suppress(checkpoint.Unwritable):
+            ending.close(run, status, reason)
 
 
 def _train_and_test(run: Run, work: Work, window: Window) -> None:
@@ -151,6 +150,7 @@ def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
     record.data = records.describe(dataset, train, validation, test, config)
     if config.limit_images is not None:
         record.warnings.append(f"a rehearsal: of each part at most {config.limit_images} images")
+    planner.settle(run, dataset)  # before anything is on the device
     dataset = dataset.channels_together().to(run.device)
     whose, mean, std = prepare.normalisation(config, dataset)
     record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
@@ -162,7 +162,9 @@ def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
 def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
     """The network and what trains it."""
     config, record = run.config, run.record
-    prepared = prepare.prepare(config, dataset, parts.probe, run.device)
+    run.steps = len(parts.train)
+    at_once = run.micro_batch or run.ranks.share(config.batch_size)
+    prepared = prepare.prepare(config, dataset, parts.probe, run.device, at_once)
     record.layers = prepared.layers
     record.metrics.update(prepared.metrics)
     record.warnings += [note for layer in prepared.layers if (note := records.site_note(layer))]

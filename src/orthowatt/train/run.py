@@ -1,8 +1,7 @@
-"""What the parts of one run share, its way into a checkpoint and back, and its end."""
+"""What the parts of one run share, and its way into a checkpoint and back."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ..energy import EnergyMeter, Window
 from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
 from . import checkpoint, records, runtime, segments
-from .budget import Budget, exceeded
+from .budget import Budget
 from .checkpoint import Checkpoint
 from .clock import StepClock
 from .memory import PeakMemory, larger
@@ -68,6 +67,7 @@ class Run:
         self.began = False
         self.meter = EnergyMeter()
         self.clock = StepClock(device)
+        self._take_back()
         self.budget = Budget(config)
         self.memory = PeakMemory(device)
         self.agreed = False  # whether all processes stop at the same step
@@ -99,6 +99,15 @@ class Run:
                 )
             notes.append(f"{what} begun by {before}, continued by {now}")
         return notes
+
+    def _take_back(self) -> None:
+        """What earlier pieces wrote down is in the record however early this one ends."""
+        saved = self.saved
+        if saved is not None:
+            self.record.epochs = list(saved.epochs)
+            self.clock.load(saved.times or {"seconds": saved.step_seconds})
+        elif self.earlier is not None:
+            self.record.epochs = list(self.earlier.epochs)
 
     def begin(self, checksum: str) -> None:
         """Take the folder over, while no window is open.
@@ -134,30 +143,30 @@ class Run:
     def _take_over(self) -> None:
         """Write that a piece has begun, so that one which never ends is seen.
 
-        The earlier record is taken out once the checkpoint knows the energy that it holds.
+        The earlier record is taken out once the checkpoint knows the energy that it holds, and
+        all else is written that a full disk may refuse.
         """
         checkpoint.sweep(self.directory)
         if self.saved is not None:
             self.saved.tail_lost, self.saved.energy_before = self.tail_lost, self.energy_before
             self.saved.energy_now = {}
             self.saved.save(self.directory)
-            (self.directory / "record.json").unlink(missing_ok=True)
         if self.fresh:
             self.journal.unlink(missing_ok=True)
         self.meter.journal(self.journal)
+        if self.saved is not None:
+            (self.directory / "record.json").unlink(missing_ok=True)
 
     def restore(self, work: Work) -> Position:
         """Put the checkpoint's state into `work`; where the run stands."""
         saved, record = self.saved, self.record
-        self.steps = len(work.parts.train)
         if saved is None:
+            record.epochs = []  # no checkpoint: what is in an earlier record is done anew
             return Position()
         if saved.device != record.device:
             record.warnings.append(f"begun on {saved.device}, continued on {record.device}")
         torch.set_num_threads(saved.threads)
         work.load(saved.model, saved.stepper, saved.average)
-        self.clock.load(saved.times or {"seconds": saved.step_seconds})
-        record.epochs = list(saved.epochs)
         position = Position.from_dict(saved.position or {"epoch": saved.epoch})
         if self.earlier is None:
             position.lose_cost(segments.LOST)
@@ -247,42 +256,3 @@ class Run:
                 f"{given}, but the energy of this run cannot be measured here; `orthowatt doctor` "
                 "says why"
             )
-
-    def close(self, status: str, reason: str | None = None) -> RunRecord:
-        """Fill in what is known at the end, and write the record."""
-        with contextlib.suppress(Exception):  # a broken terminal must not cost the record
-            self.progress.finish()
-        record = self.record
-        record.status, record.reason = status, reason
-        record.memory = self.memory_so_far()
-        record.energy = segments.joined(self.energy_before, self._energy(status))
-        if status == "finished" and (note := exceeded(self.config, record.energy_of("run"))):
-            record.warnings.append(note)
-        record.settings["energy_meter"] = self.meter.provenance()
-        if self.tail_lost:
-            record.warnings.append(segments.LOST)
-        record.metrics["epochs_done"] = len(record.epochs)
-        images = records.step_images(self.config, record.data)
-        done = sum(entry.get("steps", self.steps) for entry in record.epochs) * images
-        record.metrics.update(
-            records.time_metrics(self.clock, record.energy, images, self.tail_lost)
-        )
-        record.metrics.update(records.energy_metrics(record.energy, done))
-        if self.ranks.first:
-            self.meter.save_samples(self.directory / "power.npz")
-            record.save(self.directory)
-            if status == "finished":
-                checkpoint.forget_previous(self.directory)
-                self.journal.unlink(missing_ok=True)
-        return record
-
-    def _energy(self, status: str) -> dict[str, Any]:
-        """This piece's windows, over all processes."""
-        own = self.meter.to_dict()
-        if self.ranks.size == 1:
-            return own
-        if (
-            status != "finished" and not self.agreed
-        ):  # the other processes may be gone: nobody can be asked
-            return segments.without_others(own)
-        return segments.over_ranks(self.ranks.gather(own))
