@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import torch
+from torch import distributed
 
 from orthowatt.config import RunConfig
 
@@ -32,6 +33,14 @@ def small():
         return RunConfig(**{**given, **changes})
 
     return make
+
+
+@pytest.fixture
+def alone():
+    """A process group of this process alone, which still keeps buckets and hooks."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
 
 
 class Recorder:

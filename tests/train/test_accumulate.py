@@ -3,16 +3,18 @@
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn import functional as F
 
 from orthowatt.models.zoo import build, freeze
-from orthowatt.train.accumulate import has_batch_norm, parts
+from orthowatt.train.accumulate import has_batch_norm, keeping, parts
+from orthowatt.train.ranks import Ranks
 
 
 def gradients(model, images, labels, size):
     """The gradients of all parameters, summed over the parts of one batch."""
     model.zero_grad(set_to_none=True)
-    for x, y, share in parts(images, labels, size):
+    for x, y, share, _ in parts(images, labels, size):
         (F.cross_entropy(model(x), y) * share).backward()
     return [parameter.grad.clone() for parameter in model.parameters()]
 
@@ -46,6 +48,26 @@ def test_a_batch_norm_sees_the_part_and_so_differs(batch):
     model = network(nn.BatchNorm2d)
     whole, halves = gradients(model, *batch, None), gradients(model, *batch, 6)
     assert max((a - b).abs().max() for a, b in zip(whole, halves, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize(("size", "times"), [(None, 1), (4, 1)])
+def test_the_gradients_travel_once_a_step(alone, batch, size, times):
+    model = network(lambda channels: nn.GroupNorm(2, channels))
+    whole = gradients(model, *batch, None)
+    model.zero_grad(set_to_none=True)
+    forward, sent = Ranks(0, 2).wrap(model, torch.device("cpu")), []
+
+    def counted(state, bucket):
+        sent.append(bucket.index())
+        return allreduce_hook(state, bucket)
+
+    forward.register_comm_hook(None, counted)
+    for x, y, share, last in parts(*batch, size):
+        with keeping(forward, last):
+            (F.cross_entropy(forward(x), y) * share).backward()
+    assert len(sent) == times
+    for parameter, wanted in zip(model.parameters(), whole, strict=True):
+        torch.testing.assert_close(parameter.grad, wanted, rtol=1e-12, atol=1e-14)
 
 
 def test_a_frozen_batch_norm_is_none():

@@ -8,8 +8,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from orthowatt.models.positions import insert_transform
 from orthowatt.models.zoo import build, freeze
-from orthowatt.train.accumulate import parts
+from orthowatt.train.accumulate import keeping, parts
 from orthowatt.train.footprint import footprint
+from orthowatt.train.ranks import Ranks
 
 DTYPES = {"bf16": torch.bfloat16}
 
@@ -42,10 +43,11 @@ def measured(model, images, micro_batch, precision, optimizer):
         for _ in range(2):
             x = torch.zeros(images, 3, 32, 32).to(memory_format=torch.channels_last)
             labels = torch.zeros(images, dtype=torch.int64)
-            for some, theirs, share in parts(x, labels, micro_batch):
-                with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=bool(dtype)):
-                    logits = model(some)
-                (F.cross_entropy(logits.float(), theirs) * share).backward()
+            for some, theirs, share, last in parts(x, labels, micro_batch):
+                with keeping(model, last):
+                    with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=bool(dtype)):
+                        logits = model(some)
+                    (F.cross_entropy(logits.float(), theirs) * share).backward()
             stepper.step()
             stepper.zero_grad(set_to_none=True)
     live = peak = 0
@@ -80,6 +82,18 @@ def test_the_estimate_is_the_allocators_peak(
     )  # fmt: skip
     peak = measured(model, images, micro_batch, precision, optimizer)
     assert estimate.total == pytest.approx(peak, rel=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_gradients_that_several_processes_share_are_counted(alone, micro_batch):
+    """A deep network at few images, where they are a third of the memory."""
+    model = network("resnet18")
+    options = {"batch_size": 16, "micro_batch": micro_batch, "optimizer": "sgd"}
+    plain, shared = (footprint(model, (3, 32, 32), buckets=b, **options) for b in (False, True))
+    peak = measured(Ranks(0, 2).wrap(model, torch.device("cpu")), 16, micro_batch, "fp32", "sgd")
+    assert shared.total == pytest.approx(peak, rel=0.02)
+    assert shared.total > 1.05 * plain.total
 
 
 def test_nothing_is_changed_or_drawn():

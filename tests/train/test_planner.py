@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from orthowatt.config import RunConfig
+from orthowatt.data import sources
 from orthowatt.errors import InputError, TrainingError
 from orthowatt.models.zoo import build
-from orthowatt.train import planner
+from orthowatt.record import RunRecord
+from orthowatt.train import planner, prepare
 from orthowatt.train.cards import CARDS, card
 from orthowatt.train.loop import train_run
 from orthowatt.train.planner import Room, plan, room
+from orthowatt.train.ranks import Ranks
 
 MIB = 2**20
 
@@ -88,6 +91,87 @@ def test_the_micro_batch_is_the_largest_divisor_that_fits(model, share):
     assert planned(model, total=total, free=1, auto_batch=True).micro_batch == found.micro_batch
 
 
+def test_what_compiling_may_save_is_no_reason_to_refuse(model):
+    need = planned(model).total
+    plain = planned(model, free=need // 2)
+    compiled = planned(model, free=need // 2, compile=True)
+    assert (plain.fits, compiled.fits) == (False, None)
+    planner.check(compiled)
+    assert f"is not known, but a batch_size of {plain.batch_fits} fits" in compiled.sentence()
+    nothing = planned(model, free=plain.need.weights, compile=True)  # and no room for gradients
+    with pytest.raises(TrainingError, match="which is too little: no batch fits"):
+        planner.check(nothing)
+
+
+def test_several_processes_keep_their_gradients_in_buckets(model):
+    config = RunConfig(image_size=32, batch_size=256)
+    where = Room("a device", None, None)
+    one, two = (
+        plan(model, config, where, channels=1, precision="fp32", processes=n) for n in (1, 2)
+    )
+    assert one.need.step + one.need.gradients < two.need.step < one.need.step * 1.1
+
+
+class Ready:
+    """A run of two processes up to its plan."""
+
+    def __init__(self, config):
+        self.config, self.device, self.precision = config, torch.device("cpu"), "fp32"
+        self.ranks = Ranks(0, 2)
+        self.record = RunRecord(config, data={"train": 1000})
+        self.micro_batch = None
+
+    def as_begun(self, share):
+        return self.config
+
+    def check(self, **conditions):
+        pass
+
+
+@pytest.mark.parametrize(("sync_bn", "seen"), [(True, 128), (False, 64)])
+def test_synchronised_batch_norms_can_be_planned(small, sync_bn, seen):
+    """torch's layer for it computes on GPUs only, and so not on the plan's shapes."""
+    run = Ready(small(sync_bn=sync_bn))
+    planner.settle(run, sources.load("digits", image_size=16))
+    assert run.record.settings["batch_norm_images"] == seen
+
+
+@pytest.mark.parametrize("batch", [8, None])
+def test_the_probe_is_no_larger_than_a_step(small, tmp_path, monkeypatch, batch):
+    """What is planned must be what comes first: before it nothing is computed or moved."""
+    seen = []
+    real = prepare.logits
+
+    def watched(model, images, at_once):
+        seen.append(at_once)
+        return real(model, images, at_once)
+
+    monkeypatch.setattr(prepare, "logits", watched)
+    train_run(small(epochs=0, micro_batch=batch), tmp_path)
+    assert seen == [batch or 128] * 2
+
+
+def test_the_plan_comes_before_the_data_and_the_network(small, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("too late")
+
+    monkeypatch.setattr(planner, "free_bytes", lambda: 3 * MIB)
+    monkeypatch.setattr(sources.Dataset, "to", never)
+    monkeypatch.setattr(prepare, "prepare", never)
+    with pytest.raises(TrainingError, match="which is too little"):
+        train_run(small(), tmp_path / "run")
+
+
+def test_what_the_caller_holds_on_a_gpu_is_not_free(monkeypatch):
+    told = {
+        "mem_get_info": (10 * MIB, 1000 * MIB), "memory_reserved": 50 * MIB,
+        "memory_allocated": 30 * MIB, "get_device_name": "a GPU",
+    }  # fmt: skip
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    assert room(torch.device("cuda:0")).free == 30 * MIB
+
+
 def test_one_image_at_once_is_too_few_for_a_batch_norm(model):
     with pytest.raises(InputError, match="cannot train on 1 image at once; choose a larger batch_"):
         planned(model, batch_size=1, image_size=16)
@@ -125,7 +209,7 @@ def test_a_run_in_one_is_not(small, tmp_path):
 
 
 def test_auto_batch_accumulates_where_memory_is_short(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(planner, "free_bytes", lambda: 7 * MIB)
+    monkeypatch.setattr(planner, "free_bytes", lambda: 8 * MIB)
     with pytest.raises(TrainingError, match="auto_batch keeps 128"):
         train_run(small(epochs=1), tmp_path)
     record = train_run(small(epochs=1, auto_batch=True), tmp_path)

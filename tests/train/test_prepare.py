@@ -60,6 +60,12 @@ def test_the_logits_shift_as_the_layer_does(build, changes, low, high):
     assert low <= build(**changes).metrics["logit_shift"] <= high
 
 
+def test_images_in_parts_have_the_logits_of_all(build):
+    model = build().model
+    images = torch.rand(10, 1, 32, 32)
+    torch.testing.assert_close(prepare.logits(model, images, 4), prepare.logits(model, images, 10))
+
+
 def test_the_layers_and_their_cost_are_told(build):
     found = build(transform="wht")
     assert [layer["size"] for layer in found.layers] == [[16, 16], [4, 4]]

@@ -7,7 +7,6 @@ import torch
 from ..config import RunConfig
 from ..data.files import CACHE_SHARE, streams
 from ..data.survey import Survey, survey
-from ..models import zoo
 from . import prepare
 from .cards import Card, card
 from .planner import Plan, plan, room
@@ -32,7 +31,7 @@ def plan_ahead(config: RunConfig) -> Plan:
     else:
         precision = resolve_precision(precision, where)
     return plan(
-        _model(config, facts),
+        prepare.outline(config, facts.classes, facts.channels),
         config,
         room(where),
         channels=facts.channels,
@@ -47,20 +46,6 @@ def _device(name: str) -> torch.device | Card:
     if name in ("auto", "cpu") or name.partition(":")[0] == "cuda":
         return resolve_device(name)
     return card(name)
-
-
-def _model(config: RunConfig, facts: Survey) -> torch.nn.Module:
-    """The network without memory for its weights."""
-    with torch.device("meta"):
-        model = zoo.build(
-            config.model,
-            num_classes=facts.classes,
-            in_chans=facts.channels,
-            dropout=config.dropout,
-        )
-        prepare.insert(model, config, facts.channels)
-    zoo.freeze(model, config.freeze)
-    return model.to(memory_format=torch.channels_last) if config.channels_last else model
 
 
 def _held(config: RunConfig, facts: Survey, where: torch.device | Card) -> int:

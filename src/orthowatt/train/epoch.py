@@ -87,11 +87,12 @@ def _step(
     config = run.config
     names = ("step", step + 1) if run.ranks.first else ("step", step + 1, run.ranks.rank)
     runtime.seed_globals(derive(config.seed, *names), run.device)  # what dropout draws from
-    for some, theirs, share in accumulate.parts(images, labels, run.micro_batch):
-        with runtime.autocast(run.precision, run.device):
-            logits = work.forward(some)
-        loss = F.cross_entropy(logits.float(), theirs, label_smoothing=config.label_smoothing)
-        work.stepper.backward(loss if share == 1 else loss * share)
+    for some, theirs, share, last in accumulate.parts(images, labels, run.micro_batch):
+        with accumulate.keeping(work.forward, last):
+            with runtime.autocast(run.precision, run.device):
+                logits = work.forward(some)
+            loss = F.cross_entropy(logits.float(), theirs, label_smoothing=config.label_smoothing)
+            work.stepper.backward(loss if share == 1 else loss * share)
         tally.add(loss, logits, theirs)
     work.stepper.update(learning_rate(config, step, total))
     if work.average is not None:

@@ -66,13 +66,15 @@ def footprint(
     average: bool = False,
     data_bytes: int = 0,
     stored_bytes: int = 0,
+    buckets: bool = False,
 ) -> Footprint:
     """The memory of training `model` on images (C, H, W), `batch_size` a step.
 
     `micro_batch` of them go forward and back at once (None: all); `precision` is "fp32", "bf16" or
-    "fp16" of autocast; `stored_bytes` is an image as it is stored. The model stays as it is and may
-    lie on any device, "meta" too; no random number is drawn. Algorithms' workspaces and what
-    `torch.compile` saves are not part of it.
+    "fp16" of autocast; `stored_bytes` is an image as it is stored; `buckets` says that several
+    processes share their gradients, in memory that is never given back. The model stays as it is
+    and may lie on any device, "meta" too; no random number is drawn. Algorithms' workspaces and
+    what `torch.compile` saves are not part of it.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 64, 10))
     >>> found = footprint(net, (3, 8, 8), batch_size=16, optimizer="sgd", momentum=0)
@@ -82,7 +84,13 @@ def footprint(
     trained = [p for p in model.parameters() if p.requires_grad]
     weights = _bytes([*model.parameters(), *model.buffers()])
     gradients = _bytes(trained)
-    step = _step(model, image, batch_size, micro_batch, precision) + batch_size * stored_bytes
+    parted = micro_batch is not None and micro_batch < batch_size
+    step = _step(model, image, batch_size, micro_batch, precision, parted or buckets)
+    step += batch_size * stored_bytes
+    if buckets:
+        # parts are added up beside the buckets, and go there with the last; a whole batch's
+        # gradients go one by one, each for a moment there twice
+        step += gradients if parted else max((_rounded(p.nbytes) for p in trained), default=0)
     return Footprint(
         images=micro_batch or batch_size,
         weights=weights,
@@ -113,11 +121,12 @@ def _step(
     batch_size: int,
     micro_batch: int | None,
     precision: str,
+    added: bool,
 ) -> int:
     """The highest sum of the storages that a step makes beside parameters and buffers.
 
-    As in the training loop, an update forgets the gradients. With more than one part the second one
-    counts: those of the first are there already, and its own are added to them.
+    As in the training loop, an update forgets the gradients, unless they are `added` to what is
+    there: with more than one part the second one counts, which finds those of the first.
     """
     training = model.training
     part = micro_batch or batch_size
@@ -127,7 +136,7 @@ def _step(
         with watch:
             images = torch.empty(batch_size, *image).to(memory_format=torch.channels_last)
             labels = torch.empty(batch_size, dtype=torch.int64)
-            for leaf in leaves if part < batch_size else []:
+            for leaf in leaves if added else []:
                 leaf.grad = torch.empty_like(leaf)
             model.train()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from torch import nn
 from ..config import RunConfig
 from ..data.host import free_bytes
 from ..errors import InputError, TrainingError
+from . import prepare
 from .accumulate import has_batch_norm
 from .cards import Card
 from .footprint import Footprint, footprint
@@ -70,8 +72,16 @@ class Plan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the estimate is within the limit; None where no limit is known."""
-        return None if self.limit is None else self.total <= self.limit
+        """Whether the estimate is within the limit.
+
+        None where no limit is known, and where `torch.compile`, whose savings nobody has counted,
+        may bring the estimate within it: only what it cannot save is sure not to fit.
+        """
+        if self.limit is None or self.total <= self.limit:
+            return None if self.limit is None else True
+        need = self.need
+        least = need.weights + need.gradients + need.optimizer + need.average + need.data
+        return None if self.compiled and least <= self.limit else False
 
     def sentence(self) -> str:
         """What is needed, what is there, and what would fit."""
@@ -88,12 +98,18 @@ class Plan:
             return f"{text}; how much {self.room.name} has is not known"
         have = "free" if self.room.free is not None else "in all"
         text += f"; {self.room.name} has {_size(self.limit)} {have}"
-        return text if self.fits else f"{text}, which is too little: {self._mend()}"
+        if self.fits:
+            return text
+        if self.fits is None:
+            text += ", which is too little without torch.compile; what that saves is not known"
+            return f"{text}, but {self._mend()}"
+        return f"{text}, which is too little: {self._mend()}"
 
     def _mend(self) -> str:
         fits = self.batch_fits
         if not fits:
-            return "no batch fits, so choose a smaller image_size or model"
+            files = ", or cache=stream for images that are files" if self.need.data else ""
+            return f"no batch fits, so choose a smaller image_size or model{files}"
         if self.micro_batch is not None:
             return f"with batch_size and micro_batch {fits} it fits"
         return (
@@ -125,10 +141,10 @@ def room(device: torch.device | Card) -> Room:
     if device.type != "cuda":
         return Room("this machine", None, free_bytes())
     free, total = torch.cuda.mem_get_info(device)
-    # blocks that torch keeps for reuse, and this run's own weights and data, count as free
-    reserved = torch.cuda.memory_reserved(device)
+    # blocks that torch keeps for reuse are free too; what the caller holds in them is not
+    reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return Room(
-        torch.cuda.get_device_name(device), total - CONTEXT, min(total, free + reserved), WORKSPACE
+        torch.cuda.get_device_name(device), total - CONTEXT, min(total, free + reusable), WORKSPACE
     )
 
 
@@ -142,12 +158,14 @@ def plan(
     data_bytes: int = 0,
     stored_bytes: int = 0,
     batch_size: int | None = None,
+    processes: int = 1,
 ) -> Plan:
     """The memory that `config` takes with `model`, which may lie on any device, "meta" too.
 
-    `batch_size` is this process's part of a step (default: all of it). With `auto_batch` the
-    micro-batch is the largest divisor of it that takes at most 0.9 of the whole device, so that it
-    depends on nothing else that runs there. What `torch.compile` saves is not taken off.
+    `batch_size` is this process's part of a step (default: all of it), of `processes`. With
+    `auto_batch` the micro-batch is the largest divisor of it that takes at most 0.9 of the whole
+    device, so that it depends on nothing else that runs there. What `torch.compile` saves is not
+    taken off.
     """
     batch = batch_size or config.batch_size
     size = max(config.image_size, *config.train_sizes, 0)
@@ -164,6 +182,7 @@ def plan(
             average=config.ema > 0,
             data_bytes=data_bytes,
             stored_bytes=stored_bytes,
+            buckets=processes > 1,
         )
 
     def total(images: int, part: int | None = None) -> float:
@@ -177,9 +196,9 @@ def plan(
     if config.auto_batch and whole is not None:
         micro = _largest_part(batch, total, USABLE * whole)
     found = Plan(where, need(batch, micro), batch, micro, None, config.compile)
-    if found.fits is not False:
+    if found.limit is None or found.fits:
         return found
-    fits = _largest_batch(batch, total, float(found.limit or 0))
+    fits = _largest_batch(batch, total, float(found.limit))
     return Plan(where, found.need, batch, micro, fits, config.compile)
 
 
@@ -235,28 +254,35 @@ def _size(count: int) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 
-def settle(run: Run, model: nn.Module, dataset: Dataset) -> None:
-    """Plan the memory of a run before its first step, and say so in its record.
+def settle(run: Run, dataset: Dataset) -> None:
+    """Plan the memory of a run, and say so in its record, before anything is on the device.
 
-    Sets the run's micro-batch and what batch norm sees. Raises `TrainingError` where the run does
-    not fit, with the estimate, what is free and the batch size that fits.
+    `dataset` is as it was loaded, in this machine's memory. Sets the run's micro-batch and what
+    batch norm sees. A run that goes on keeps its micro-batch, unless it no longer fits and
+    auto_batch may choose another. Raises `TrainingError` where the run does not fit, with the
+    estimate, what is free and the batch size that fits.
     """
     config, record = run.config, run.record
+    model = prepare.outline(config, len(dataset.classes), dataset.channels)
     share = min(run.ranks.share(config.batch_size), record.data["train"])
     where = room(run.device)
     if run.device.type != "cuda" and where.free is not None:
-        weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
-        where = replace(where, free=where.free + weights + dataset.held_bytes)
-    found = plan(
+        where = replace(where, free=where.free + dataset.held_bytes)  # it is there already
+    estimate = functools.partial(
+        plan,
         model,
-        config,
-        where,
+        where=where,
         channels=dataset.channels,
         precision=run.precision,
         data_bytes=dataset.held_bytes,
         stored_bytes=math.prod(dataset.train_images.shape[1:]),
         batch_size=share,
+        processes=run.ranks.size,
     )
+    found = estimate(run.as_begun(share))
+    if config.auto_batch and found.fits is False:
+        found = estimate(config)
+    run.check(micro_batch=found.micro_batch)
     run.micro_batch = found.micro_batch
     seen = (found.micro_batch or share) * (run.ranks.size if config.sync_bn else 1)
     norms = has_batch_norm(model)
@@ -271,3 +297,5 @@ def settle(run: Run, model: nn.Module, dataset: Dataset) -> None:
             "is not the same as the whole batch"
         )
     check(found)
+    if found.fits is None and found.limit is not None:
+        record.warnings.append(f"memory may be short: {found.sentence()}")

@@ -50,12 +50,19 @@ def normalisation(config: RunConfig, dataset: Dataset) -> tuple[str, tuple, tupl
     return "the training images", dataset.mean, dataset.std
 
 
-def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.device) -> Prepared:
+def prepare(
+    config: RunConfig,
+    dataset: Dataset,
+    probe: Tensor,
+    device: torch.device,
+    at_once: int | None = None,
+) -> Prepared:
     """Build the network of `config` for `dataset`; `probe` are prepared images for `logit_shift`.
 
-    The backbone is built first and from the seed alone, so that runs of one seed share it whatever
-    is inserted. Seeds torch's global generator and sets its number of threads: call it where those
-    are the run's own.
+    They go through it `at_once` (default: `batch_size`), as many as a training step may hold. The
+    backbone is built first and from the seed alone, so that runs of one seed share it whatever is
+    inserted. Seeds torch's global generator and sets its number of threads: call it where those are
+    the run's own.
     """
     seed_globals(derive(config.seed, "model"), torch.device("cpu"))
     model = zoo.build(
@@ -74,13 +81,25 @@ def prepare(config: RunConfig, dataset: Dataset, probe: Tensor, device: torch.de
     if device.type == "cpu":
         macs = plain.macs * config.batch_size
         torch.set_num_threads(useful_threads(macs, torch.get_num_threads()))
-    before = logits(model, probe)
+    at_once = at_once or config.batch_size
+    before = logits(model, probe, at_once)
     layers = insert(model, config, dataset.channels).to_list()
     zoo.freeze(model, config.freeze)
     _place(model, config, device)  # the new layers too
     metrics = _added(plain, cost.count(model, shape))
-    metrics["logit_shift"] = relative_change(before, logits(model, probe))
+    metrics["logit_shift"] = relative_change(before, logits(model, probe, at_once))
     return Prepared(model, layers, metrics)
+
+
+def outline(config: RunConfig, classes: int, channels: int) -> nn.Module:
+    """The network of `config` with its transform, on "meta": shapes without memory or values."""
+    with torch.device("meta"):
+        model = zoo.build(
+            config.model, num_classes=classes, in_chans=channels, dropout=config.dropout
+        )
+        insert(model, config, channels)
+    zoo.freeze(model, config.freeze)
+    return model.to(memory_format=torch.channels_last) if config.channels_last else model
 
 
 def insert(model: nn.Module, config: RunConfig, channels: int) -> Edits:
@@ -182,11 +201,11 @@ def batches(
 
 
 @torch.inference_mode()
-def logits(model: nn.Module, images: Tensor) -> Tensor:
+def logits(model: nn.Module, images: Tensor, at_once: int = PROBE_IMAGES) -> Tensor:
     """The logits in evaluation mode (no dropout), float64; the model's mode stays."""
     training = model.training
     model.eval()
-    found = model(images).double()
+    found = torch.cat([model(some).double() for some in images.split(at_once)])
     model.train(training)
     return found
 

@@ -76,7 +76,10 @@ class Ranks:
         if self.size == 1:
             return model
         devices = [device.index] if device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+        # gradients that are views of the buckets they travel in are not kept twice
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=devices, gradient_as_bucket_view=True
+        )
 
     def sum(self, *tensors: Tensor) -> None:
         """Replace each tensor by its sum over all processes."""
