@@ -302,6 +302,15 @@ def test_out():
         ow.hartley(x.requires_grad_(), out=torch.empty(2, 7, 7, dtype=torch.float64))
 
 
+def test_a_view_with_a_lazy_sign_is_resolved():
+    x = torch.randn(2, 28, 28, generator=torch.Generator().manual_seed(0))
+    minus = torch._neg_view(x)
+    assert torch.equal(ow.wht(minus), -ow.wht(x))
+    result = torch.zeros(2, 28, 28)
+    ow.wht(x, out=torch._neg_view(result))
+    assert torch.equal(result, -ow.wht(x))
+
+
 @pytest.mark.parametrize("call", [ow.wht, ow.dct, ow.hartley, ow.fft_magnitude])
 def test_empty_batches(call):
     assert call(torch.empty(0, 3, 8, 8)).shape == (0, 3, 8, 8)

@@ -209,6 +209,51 @@ def test_joint_hartley_through_the_operator(interpreted, monkeypatch):
     assert ops.apply(x[:0], "hartley", (-2, -1), "ortho").shape == (0, 33, 66)
 
 
+class OutOfResources(Exception):
+    """As Triton names a kernel that asks for more than the GPU has; its text says triton."""
+
+
+def fails(launch, x, y):
+    raise OutOfResources("out of resource: shared memory; reduce triton block sizes")
+
+
+def test_a_later_pass_that_cannot_be_made_leaves_the_input_whole(interpreted, monkeypatch):
+    monkeypatch.setattr(gpu, "unusable", lambda device: "")
+    monkeypatch.setattr(gpu, "_left_out", set())
+    for cached in (gpu._passes, gpu._warn):
+        cached.cache_clear()
+    real = interpreted.Launch.__call__
+
+    def call(launch, x, y):
+        return (fails if launch.step.inner == 1 else real)(launch, x, y)
+
+    monkeypatch.setattr(interpreted.Launch, "__call__", call)
+    x = random((1, 20, 160), torch.float32)
+    before, request = x.clone(), ("dct2", (-2, -1), "ortho", False)
+    with pytest.warns(UserWarning, match="out of resource"):
+        assert gpu.transform(x, *request, x) is None
+    assert torch.equal(x, before)
+    gpu._passes.cache_clear()
+
+
+def test_loads_ahead_are_left_out_where_they_do_not_fit(interpreted, monkeypatch):
+    x = random((1, 8, 56, 56), torch.bfloat16, True)
+    (step,) = plan.steps(tuple(x.shape), x.stride(), x.dtype, "wht", (-2, -1), "ortho", False)
+    assert step.share.stages == 2
+    launch, y = interpreted.Launch(step, x.device), torch.empty_like(x)
+    real, tried = launch._launch, []
+
+    def first(x, y):
+        tried.append(launch._named["stages"])
+        return (real if tried[-1] == 1 else lambda *given: fails(launch, *given))(x, y)
+
+    monkeypatch.setattr(launch, "_launch", first)
+    launch(x, y)
+    assert tried == [2, 1]
+    exact = reference.transform(x.double(), "wht", (-2, -1), "ortho", False)
+    assert compare("with one stage", y, exact).passed
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("n", [8, 14, 28])
 def test_what_is_not_finite_stays_in_its_plane(interpreted, n, value):

@@ -153,7 +153,9 @@ def test_a_kernel_that_does_not_compile_leaves_the_plain_path(monkeypatch):
     monkeypatch.setattr(gpu, "_run", broken)
     gpu._warn.cache_clear()
     x = torch.randn(2, 28, 28, generator=torch.Generator().manual_seed(0))
-    with pytest.warns(UserWarning, match="cannot be compiled for this GPU"):
+    with pytest.warns(
+        UserWarning, match="cannot be made for this GPU .* CC names a working C compiler"
+    ):
         assert gpu.transform(x, "wht", (-2, -1), "ortho", False) is None
     assert gpu.transform(x, "wht", (-2, -1), "ortho", False) is None
     assert gpu.backend(x, "wht", (-2, -1))[0] == "torch"
@@ -187,6 +189,27 @@ def test_a_kernel_that_asks_for_too_much_is_left_out_alone(monkeypatch):
     )  # fmt: skip
     assert gpu.backend(small, "wht", (-2, -1))[0] == "gpu"
     gpu._warn.cache_clear()
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("cc"), AssertionError("libcuda.so")])
+def test_whatever_fails_within_triton_is_the_compilers(error):
+    """Its launcher is built by a C compiler, and may find none."""
+    source = "def build(error):\n    raise error\n"
+    for package, own in (("triton.runtime.build", True), ("orthowatt.somewhere", False)):
+        names = {"__name__": package}
+        exec(compile(source, "build.py", "exec"), names)
+        with pytest.raises(type(error)) as raised:
+            names["build"](error)
+        raised.value.__traceback__ = raised.tb
+        assert gpu._of_the_compiler(raised.value) == own
+        error.__traceback__ = None
+
+
+def test_a_compiler_that_is_named_has_to_be_there(monkeypatch):
+    monkeypatch.setenv("CC", "/nonexistent/cc")
+    assert gpu._compiler() is None
+    monkeypatch.setenv("CC", "sh")
+    assert gpu._compiler().endswith("/sh")
 
 
 def test_backend_says_how_many_passes(monkeypatch):

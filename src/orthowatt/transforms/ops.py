@@ -103,6 +103,7 @@ def is_plain(x: torch.Tensor) -> bool:
         not torch.compiler.is_compiling()
         and type(x) in _PLAIN
         and not x.is_meta
+        and not x.is_neg()  # a view that the dispatcher has to resolve
         and not _len_torch_dispatch_stack()
         and peek_interpreter_stack() is None
         and forward_ad._current_level < 0
@@ -159,6 +160,9 @@ def compute(
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The transform of a real tensor by the best path that covers it."""
+    if out is not None and out.is_neg():  # kernels write what lies in memory
+        return out.copy_(compute(x, kind, dims, norm, transpose))
+    x = x.resolve_neg()
     if x.device.type == "cpu" and x.numel():
         calls, dense = _cpu_steps(x, kind, dims, norm, transpose)
         if calls is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -91,7 +92,11 @@ def _ran(device: torch.device, work: Callable[..., None], request: _Key, *tensor
     except Exception as error:  # of many kinds: the compiler's, the driver's, a lack of memory
         if "out of memory" in str(error) or not _of_the_compiler(error):
             raise
-        why = f"a kernel cannot be compiled for this GPU ({_first_line(error)})"
+        why = (
+            f"a kernel cannot be made for this GPU ({_first_line(error)}); see that the "
+            "environment variable CC names a working C compiler, and that Triton is the version "
+            "that this torch asks for"
+        )
         if type(error).__name__ == "OutOfResources":
             _left_out.add(request)
         else:
@@ -158,7 +163,8 @@ def _unusable(device: torch.device) -> str:
 
 def _compiler() -> str | None:
     """The C compiler that Triton will find, in its own order."""
-    return environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    own = environ.get("CC")
+    return shutil.which(own) if own else shutil.which("gcc") or shutil.which("clang")
 
 
 @lru_cache(maxsize=64)
@@ -176,7 +182,13 @@ def _steps(
 
 
 def _run(key: _Key, x: torch.Tensor, out: torch.Tensor) -> None:
-    _passes(*key)(x, out)
+    passes = _passes(*key)
+    if passes.proven or not _share(x, out):
+        passes(x, out)
+    else:  # a later pass that cannot be made must not leave x half transformed
+        made = torch.empty_like(out)
+        passes(x, made)
+        out.copy_(made)
 
 
 @lru_cache(maxsize=4096)
@@ -221,8 +233,12 @@ def _share(x: torch.Tensor, out: torch.Tensor) -> bool:
 
 
 def _of_the_compiler(error: Exception) -> bool:
-    own = type(error).__module__.split(".")[0] == "triton" or "triton" in str(error).lower()
-    return own or isinstance(error, CalledProcessError)  # the C compiler's, of Triton's launcher
+    if type(error).__module__.split(".")[0] == "triton" or "triton" in str(error).lower():
+        return True
+    if isinstance(error, CalledProcessError):  # the C compiler's, of Triton's launcher
+        return True
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(f.f_globals.get("__name__")).split(".")[0] == "triton" for f in frames)
 
 
 def _first_line(error: Exception) -> str:

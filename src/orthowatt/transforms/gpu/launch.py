@@ -38,9 +38,8 @@ class Launch:
         kernel = _KERNELS[step.kernel]
         given = constants(step)
         self._first = (*_matrices(step, device), *_counts(step), step.scale)
-        ordered = [given[name] for name in kernel.arg_names if name in given]
-        self._arguments = (*self._first, *ordered)
         self._kernel, self._named = kernel, given
+        self._arguments = (*self._first, *self._ordered())
         self._made: set[tuple[bool, bool]] = set()
         self._compiled: dict[tuple[bool, bool], Any] = {}
         self._grid = (min(step.blocks, _LARGEST_GRID), 1, 1)
@@ -58,14 +57,28 @@ class Launch:
                 _launch_indirectly(error)
         if aligned not in self._made:
             _refuse_capture(self.device)
-        share = self.step.share
-        made = self._kernel[self._grid](
-            x, y, *self._first, **self._named, num_warps=share.warps, num_stages=share.stages,
-            enable_fp_fusion=True,
-        )  # fmt: skip
+        try:
+            made = self._launch(x, y)
+        except Exception as error:
+            if self._named.get("stages", 1) == 1 or type(error).__name__ != "OutOfResources":
+                raise
+            # Loads ahead take shared memory, of which other GPUs have less.
+            self._named["stages"] = 1
+            self._arguments = (*self._first, *self._ordered())
+            made = self._launch(x, y)
         self._made.add(aligned)
         if made is not None and not indirect:  # the interpreter compiles nothing
             self._keep(aligned, made)
+
+    def _launch(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        return self._kernel[self._grid](
+            x, y, *self._first, **self._named, num_warps=self.step.share.warps,
+            num_stages=self._named.get("stages", 1), enable_fp_fusion=True,
+        )  # fmt: skip
+
+    def _ordered(self) -> list[Any]:
+        """The compile-time arguments as the kernel's signature has them."""
+        return [self._named[name] for name in self._kernel.arg_names if name in self._named]
 
     def _keep(self, aligned: tuple[bool, bool], made: Any) -> None:
         """Launch what was compiled without Triton's binding of arguments from now on."""
@@ -128,6 +141,7 @@ class Passes:
         first, last = steps[0], steps[-1]
         # The last launch may write what it reads, except where it reads from places that it wrote.
         self._own = last.target != torch.float32 or last.kernel == "mirror"
+        self.proven = len(steps) == 1  # whether every launch has run: none can fail any more
         self._each = first.elements // first.outer
         most = _between_bytes(device) if between is None else between
         self._group = _group(first.outer, 4 * self._each, most) if len(steps) > 1 else first.outer
@@ -148,6 +162,7 @@ class Passes:
             if len(launches) > 1 and self._own:
                 work = torch.empty_like(out, dtype=torch.float32)
             _chain(launches, x, work, out)
+            self.proven = True
             return
         size = self._group * self._each
         work = None
@@ -155,6 +170,7 @@ class Passes:
             work = torch.empty(size, dtype=torch.float32, device=x.device)
         for a, b in zip(_flat(x).split(size), _flat(out).split(size), strict=True):
             _chain(self._launches[a.numel()], a, b if work is None else work, b)
+        self.proven = True
 
 
 def _chain(

@@ -10,7 +10,17 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .tile import FIRST, butterflies, matrices, pieces, place, product
+from .tile import (
+    FIRST,
+    INTERLEAVED,
+    butterflies,
+    joined,
+    matrices,
+    parted,
+    pieces,
+    place,
+    product,
+)
 
 
 @triton.jit
@@ -26,6 +36,7 @@ def rows(
     rights = matrices(right, matrix_sets, matrix_pieces, pad)
     row = tl.arange(0, block)[:, None]
     col = tl.arange(0, pad)[None, :]
+    wide = tl.arange(0, 2 * pad)[None, :]  # even and odd entries are read and written together
     for group in tl.range(
         tl.program_id(0), (count - 1) // block + 1, tl.num_programs(0), num_stages=stages
     ):
@@ -34,9 +45,13 @@ def rows(
         source = x + first * (size_in * parts) + row * (size_in * parts)
         target = y + first * (size_out * parts) + row * (size_out * parts)
         found = ()
-        for k in tl.static_range(parts):
-            at = source + place(col, k, size_in, parts, way_in)
-            found = found + (tl.load(at, mask=live & (col < size_in), other=0.0),)
+        if parts == 2 and way_in == INTERLEAVED:
+            both = tl.load(source + wide, mask=live & (wide < 2 * size_in), other=0.0)
+            found = parted(both, block, pad)
+        else:
+            for k in tl.static_range(parts):
+                at = source + place(col, k, size_in, parts, way_in)
+                found = found + (tl.load(at, mask=live & (col < size_in), other=0.0),)
         if sums == FIRST:
             found = butterflies(found, parts)
         done = ()
@@ -45,10 +60,16 @@ def rows(
             done = done + (product(value, rights[k % matrix_sets], x_pieces, matrix_pieces),)
         if sums != FIRST:
             done = butterflies(done, parts)
+        found = ()
         for k in tl.static_range(parts):
-            at = target + place(col, k, size_out, parts, way_out)
-            value = (done[k] * scale).to(y.dtype.element_ty)
-            tl.store(at, value, mask=live & (col < size_out))
+            found = found + ((done[k] * scale).to(y.dtype.element_ty),)
+        if parts == 2 and way_out == INTERLEAVED:
+            both = joined(found[0], found[1], block, pad)
+            tl.store(target + wide, both, mask=live & (wide < 2 * size_out))
+        else:
+            for k in tl.static_range(parts):
+                at = target + place(col, k, size_out, parts, way_out)
+                tl.store(at, found[k], mask=live & (col < size_out))
 
 
 @triton.jit

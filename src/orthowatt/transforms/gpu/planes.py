@@ -11,7 +11,18 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .tile import LAST, butterflies, first_axis, matrices, pieces, place, product
+from .tile import (
+    INTERLEAVED,
+    LAST,
+    butterflies,
+    first_axis,
+    joined,
+    matrices,
+    parted,
+    pieces,
+    place,
+    product,
+)
 
 
 @triton.jit
@@ -45,6 +56,9 @@ def planes(
         col = tl.arange(0, col_pad)[None, :]
     reads = (row < rows_in) & (col < cols_in)
     writes = (row < rows_out) & (col < cols_out)
+    # Even and odd columns are read and written together where both parts are at hand.
+    in_turn: tl.constexpr = col_parts == 2 and together == 1
+    wide = tl.arange(0, 2 * col_pad)[None, :]
     groups = (count - 1) // together + 1
     for group in tl.range(tl.program_id(0), groups, tl.num_programs(0), num_stages=stages):
         plane = tl.cast(group, tl.int64) * together
@@ -53,10 +67,17 @@ def planes(
             plane = plane + tl.arange(0, together)[:, None, None]
             live = plane < count
         found = ()
-        for k in tl.static_range(parts):
-            at = place(row, k // col_parts, rows_in, row_parts, way_in) * width_in
-            at = at + place(col, k % col_parts, cols_in, col_parts, way_in)
-            found = found + (tl.load(x + plane * plane_in + at, mask=reads & live, other=0.0),)
+        if in_turn and way_in == INTERLEAVED:
+            for k in tl.static_range(row_parts):
+                at = place(row, k, rows_in, row_parts, way_in) * width_in + wide
+                mask = (row < rows_in) & (wide < width_in)
+                both = tl.load(x + plane * plane_in + at, mask=mask, other=0.0)
+                found = found + parted(both, row_pad, col_pad)
+        else:
+            for k in tl.static_range(parts):
+                at = place(row, k // col_parts, rows_in, row_parts, way_in) * width_in
+                at = at + place(col, k % col_parts, cols_in, col_parts, way_in)
+                found = found + (tl.load(x + plane * plane_in + at, mask=reads & live, other=0.0),)
         halfway = first_axis(
             found, lefts, parts, col_parts, matrix_sets, sums, joint, x_pieces, matrix_pieces
         )
@@ -64,18 +85,27 @@ def planes(
         for k in tl.static_range(parts):
             value = pieces(halfway[k], between_pieces)
             one = rights[(k % col_parts) % matrix_sets]
-            done = product(value, one, between_pieces, matrix_pieces)
+            second = product(value, one, between_pieces, matrix_pieces)
             if joint:
                 value = pieces(halfway[1], between_pieces)
-                done += product(value, rights[1], between_pieces, matrix_pieces)
-            found = found + (done,)
+                second += product(value, rights[1], between_pieces, matrix_pieces)
+            found = found + (second,)
         if sums == LAST:
             found = butterflies(found, parts)
+        done = ()
         for k in tl.static_range(parts):
-            at = place(row, k // col_parts, rows_out, row_parts, way_out) * width_out
-            at = at + place(col, k % col_parts, cols_out, col_parts, way_out)
-            value = (found[k] * scale).to(y.dtype.element_ty)
-            tl.store(y + plane * plane_out + at, value, mask=writes & live)
+            done = done + ((found[k] * scale).to(y.dtype.element_ty),)
+        if in_turn and way_out == INTERLEAVED:
+            for k in tl.static_range(row_parts):
+                at = place(row, k, rows_out, row_parts, way_out) * width_out + wide
+                both = joined(done[2 * k], done[2 * k + 1], row_pad, col_pad)
+                mask = (row < rows_out) & (wide < width_out)
+                tl.store(y + plane * plane_out + at, both, mask=mask)
+        else:
+            for k in tl.static_range(parts):
+                at = place(row, k // col_parts, rows_out, row_parts, way_out) * width_out
+                at = at + place(col, k % col_parts, cols_out, col_parts, way_out)
+                tl.store(y + plane * plane_out + at, done[k], mask=writes & live)
 
 
 @triton.jit

@@ -46,6 +46,22 @@ def place(index, part: tl.constexpr, size: tl.constexpr, parts: tl.constexpr, wa
 
 
 @triton.jit
+def joined(even, odd, rows: tl.constexpr, cols: tl.constexpr):
+    """Two (rows, cols) tiles as one of twice as many columns, theirs in turn.
+
+    So that neighbours in memory are neighbours in the tile, and go there together.
+    """
+    return tl.reshape(tl.join(even, odd), (rows, 2 * cols))
+
+
+@triton.jit
+def parted(tile, rows: tl.constexpr, cols: tl.constexpr):
+    """A (rows, 2 cols) tile as its even and its odd columns."""
+    even, odd = tl.split(tl.reshape(tile, (rows, cols, 2)))
+    return even, odd
+
+
+@triton.jit
 def pieces(x, count: tl.constexpr):
     """fp32 values as bf16 numbers that sum to them; one piece is a 16-bit value as it is.
 

@@ -30,7 +30,7 @@ LARGEST_JOINT_PLANE, LARGEST_JOINT_MAP = 64 * 64, 32 * 32
 @dataclass(frozen=True)
 class Share:
     """`block`: planes, lanes or rows that a program takes at a time; `programs` a multiprocessor,
-    0 for one program a block; `stages` of loads ahead of the computation."""
+    0 for as many as it holds; `stages` of loads: 2 run one ahead of the computation."""
 
     block: int
     warps: int
@@ -53,7 +53,7 @@ def share(axes: Axes, inner: int, itemsize: int) -> Share:
         return _rows(one) if rows else _lanes(one, inner, itemsize)
     rows, cols = axes
     if inner == 1:
-        return _planes(rows, cols)
+        return _planes(rows, cols, itemsize)
     found = maps_share(rows, cols, itemsize)
     assert found is not None, "the plan asks before it takes this kernel"
     return found
@@ -65,7 +65,7 @@ def turned(axis: Axis | SmallPlane) -> bool:
     return (axis.pad > 64 and axis.sets > 1) or axis.parts > 4
 
 
-def _planes(rows: Axis, cols: Axis) -> Share:
+def _planes(rows: Axis, cols: Axis, itemsize: int) -> Share:
     """Small planes go several at a time."""
     size = entries(rows, cols)
     if size <= 256:
@@ -74,7 +74,9 @@ def _planes(rows: Axis, cols: Axis) -> Share:
         return Share(1, 1)
     if size <= 4096:
         return Share(1, 2 if rows.pad <= 32 else 4)
-    return Share(1, 4 if rows.pad <= 64 else 8)
+    # A multiprocessor holds one such program: nothing but its own loads can run meanwhile.
+    alone = itemsize == 4 and rows.kind != "wht"
+    return Share(1, 4 if rows.pad <= 64 else 8, stages=2 if alone else 1)
 
 
 def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
@@ -86,12 +88,15 @@ def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
     lanes = least
     while lanes * itemsize < 64 and size * lanes * 2 <= LARGEST_TILE // 4:
         lanes *= 2
-    return Share(lanes, 8 if size * lanes > LARGEST_TILE // 4 else 4)
+    if size * lanes > LARGEST_TILE // 4:  # such a program is alone on its multiprocessor
+        return Share(lanes, 8, stages=2)
+    # Small ones are several, and then a second stage may cost one of them.
+    return Share(lanes, 4, stages=2 if itemsize == 4 else 1)
 
 
 def _rows(axis: Axis | SmallPlane) -> Share:
-    if axis.parts > 2:
-        return Share(max(16, LARGEST_TILE // 2 // entries(axis)), 8)
+    if axis.parts > 2:  # one program a multiprocessor again
+        return Share(max(16, LARGEST_TILE // 2 // entries(axis)), 8, stages=2)
     return Share(max(16, min(128, LARGEST_TILE // 4 // entries(axis))), 4)
 
 
