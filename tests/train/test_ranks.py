@@ -10,13 +10,19 @@ import children
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from orthowatt.config import RunConfig
+from orthowatt.data import sources
 from orthowatt.energy import Energy, Measured
 from orthowatt.errors import InputError
+from orthowatt.models.surgery import insert
+from orthowatt.models.zoo import build, freeze
+from orthowatt.nn import WHT2d
 from orthowatt.record import RunRecord
 from orthowatt.train.loop import train_run
-from orthowatt.train.ranks import Ranks
+from orthowatt.train.ranks import Ranks, joined, synchronise
 from orthowatt.train.segments import OTHERS, over_ranks, without_others
 
 needs_forks = pytest.mark.skipif(
@@ -153,6 +159,72 @@ def test_where_the_others_cannot_be_asked_the_energy_is_a_floor():
     assert found["energy"]["joules"] is None
     assert found["energy"]["at_least_joules"] == 99.0
     assert OTHERS in found["energy"]["reason"]
+
+
+def norms(model):
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    }
+
+
+def test_batch_norms_are_synchronised_where_they_stand():
+    """With the activation that timm puts into a norm, an inserted layer, and frozen statistics."""
+    model = build("mobilenetv3_small_050", num_classes=4)
+    insert(model, {"blocks.1.0.bn1": WHT2d(pad="crop")})
+    freeze(model, ["blocks.0"])
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    keys, before = list(model.state_dict()), model.eval()(images)
+    synchronise(model)
+    assert list(model.state_dict()) == keys
+    assert torch.equal(model(images), before)  # in evaluation both kinds are one
+    model.train()
+    for path, norm in norms(model).items():
+        frozen = path.startswith("blocks.0.")
+        assert isinstance(norm, nn.SyncBatchNorm) != frozen
+        assert norm.training != frozen
+    assert "orthowatt_after" in model.get_submodule("blocks.1.0.bn1")._modules
+
+
+def test_an_unknown_batch_norm_is_not_synchronised():
+    class Own(nn.BatchNorm2d):
+        pass
+
+    with pytest.raises(InputError, match="but 0 is a Own, which has no synchronised form"):
+        synchronise(nn.Sequential(Own(4)))
+
+
+@pytest.fixture
+def as_rank(monkeypatch):
+    """The environment of the first of two processes."""
+    values = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_synchronised_norms_on_the_cpu_are_refused_at_once(as_rank, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "load", None)  # before any data is read
+    with pytest.raises(InputError, match="on GPUs only; give sync_bn=false"):
+        train_run(small(sync_bn=True), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert not torch.distributed.is_initialized()
+
+
+def test_processes_that_are_joined_already_are_refused(small, tmp_path):
+    """Each would train alone, all into one folder."""
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=1, world_size=2)
+    try:
+        with pytest.raises(InputError, match=r"already joins 2 processes.*destroy_process_group"):
+            train_run(small(), tmp_path / "run")
+    finally:
+        torch.distributed.destroy_process_group()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_of_one_is_no_obstacle(alone, small, as_rank):
+    with joined(small()) as found:
+        assert found == Ranks()
 
 
 def test_what_cannot_be_shared_is_refused():

@@ -65,6 +65,17 @@ def freeze_statistics(norm: nn.Module) -> None:
     norm.eval()
 
 
+def is_frozen(norm: nn.Module) -> bool:
+    """Whether `freeze_statistics` holds the norm in evaluation."""
+    return "_orthowatt_frozen" in norm.__dict__
+
+
+def rebase(module: nn.Module, base: type) -> None:
+    """Give the module `base` as its class in place of its own, and keep what was attached to it."""
+    module.__class__ = base
+    _change_class(module, runs=any(_slots(module)))
+
+
 def original_class(module: nn.Module) -> type:
     """The class that the module had before any edit."""
     return getattr(type(module), "_orthowatt_base", type(module))

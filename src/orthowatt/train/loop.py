@@ -168,7 +168,9 @@ def build(run: Run, dataset: Dataset, parts: prepare.Parts) -> Work:
     record.layers = prepared.layers
     record.metrics.update(prepared.metrics)
     record.warnings += [note for layer in prepared.layers if (note := records.site_note(layer))]
-    model = ranks.synchronised(prepared.model, config, run.ranks)
+    model = prepared.model
+    if config.sync_bn and run.ranks.size > 1:
+        ranks.synchronise(model)
     stepper = Stepper(model, config, run.device, run.precision)
     forward = run.ranks.wrap(model, run.device)
     # every training step of an epoch has one size; evaluation, with its odd last batch, runs

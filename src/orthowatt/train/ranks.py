@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.layers import BatchNormAct2d, SyncBatchNormAct
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from ..config import RunConfig
 from ..errors import InputError
+from ..models import site
 
 #: What torchrun tells each process that it starts.
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
@@ -129,8 +131,20 @@ def joined(config: RunConfig) -> Iterator[Ranks]:
 
     Gradients travel by NCCL between GPUs and by gloo between CPUs; what is told (signals, energy)
     travels by gloo. Where a process fails it leaves at once, and torchrun ends the others.
+
+    Raises `InputError` for several processes that something else has joined already, and for
+    `sync_bn` on CPUs, for which torch has no such layer.
     """
-    if not _started_by_torchrun() or dist.is_initialized():
+    if dist.is_initialized():
+        if dist.get_world_size() > 1:
+            raise InputError(
+                f"torch.distributed already joins {dist.get_world_size()} processes, but a run "
+                "joins its own, as torchrun starts them; call "
+                "torch.distributed.destroy_process_group() before it"
+            )
+        yield Ranks()
+        return
+    if not _started_by_torchrun():
         yield Ranks()
         return
     rank, size, local = (int(os.environ[name]) for name in VARIABLES[:3])
@@ -141,18 +155,44 @@ def joined(config: RunConfig) -> Iterator[Ranks]:
     device = ranks.device(config.device)
     if device != "cpu":
         torch.cuda.set_device(device)
+    elif config.sync_bn:
+        raise InputError(
+            "sync_bn is true, but torch synchronises batch norms on GPUs only; give sync_bn=false"
+        )
     dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl")
     yield ranks
     dist.destroy_process_group()
 
 
-def synchronised(model: nn.Module, config: RunConfig, ranks: Ranks) -> nn.Module:
-    """The model with batch statistics over all processes, where `sync_bn` asks for it.
+def synchronise(model: nn.Module) -> None:
+    """Let the model's batch norms see the images of all processes, on GPUs; in place.
 
-    Raises `InputError` on the CPU, for which torch has no such layer.
+    Keys, parameters, inserted layers and an activation that belongs to the norm stay; a norm held
+    in evaluation (a frozen stage's) sees no images and stays as it is. Raises `InputError` for a
+    kind of batch norm that has no synchronised one.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    >>> synchronise(model)
+    >>> type(model[1]).__name__
+    'SyncBatchNorm'
     """
-    if not config.sync_bn or ranks.size == 1:
-        return model
-    if ranks.device(config.device) == "cpu":
-        raise InputError("sync_bn is true, but torch synchronises batch norm on GPUs only")
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    kinds: dict[type, type] = {
+        nn.BatchNorm1d: nn.SyncBatchNorm,
+        nn.BatchNorm2d: nn.SyncBatchNorm,
+        nn.BatchNorm3d: nn.SyncBatchNorm,
+        BatchNormAct2d: SyncBatchNormAct,
+    }
+    for path, norm in model.named_modules():
+        kind = site.original_class(norm)
+        if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or site.is_frozen(norm):
+            continue
+        if issubclass(kind, nn.SyncBatchNorm):
+            continue
+        if kind not in kinds:
+            raise InputError(
+                f"sync_bn is true, but {path} is a {kind.__name__}, which has no synchronised "
+                "form; give sync_bn=false"
+            )
+        # torch's own conversion makes new modules, and loses what was attached to the old ones
+        norm.process_group = None
+        site.rebase(norm, kinds[kind])
