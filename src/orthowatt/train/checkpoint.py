@@ -53,6 +53,8 @@ class Checkpoint:
     `transforms` what computed the transforms, which decides it too.
     `energy_before` holds the windows of earlier pieces of the run in JSON form, `energy_now` those
     of the piece that wrote it, `tail_lost` whether work was done whose energy nobody wrote down.
+    `conditions` holds precision, device, torch's version and micro_batch (None: the whole batch);
+    `notes` what was not as it should be, in this piece or an earlier one.
     """
 
     config_hash: str
@@ -74,6 +76,13 @@ class Checkpoint:
     average: dict[str, Any] | None = None
     times: dict[str, list[float]] = field(default_factory=dict)
     ranks: int = 1
+    conditions: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def all_conditions(self) -> dict[str, Any]:
+        """What the run was computed with, by name, as far as a file of its time tells."""
+        return {"transforms": self.transforms, "processes": self.ranks, **self.conditions}
 
     def save(self, directory: Path) -> None:
         """Make this the folder's newest checkpoint, and the newest so far the previous one.

@@ -28,7 +28,7 @@ def close(run: Run, status: str, reason: str | None = None) -> RunRecord:
     record.energy = segments.after_a_kill(run.energy_before, {})  # at least that of earlier pieces
     with _told(record, "the energy since the last start"):
         record.energy = segments.joined(run.energy_before, _energy(run, status))
-    if status == "finished" and (note := exceeded(run.config, record.energy_of("run"))):
+    if status == "finished" and (note := exceeded(run.config, dict(record.energy_of("run")))):
         record.warnings.append(note)
     with _told(record, "the energy meter"):
         record.settings["energy_meter"] = run.meter.provenance()

@@ -282,7 +282,7 @@ def settle(run: Run, dataset: Dataset) -> None:
     found = estimate(run.as_begun(share))
     if config.auto_batch and found.fits is False:
         found = estimate(config)
-    run.check(micro_batch=found.micro_batch)
+    run.goes_on_with(micro_batch=found.micro_batch)
     run.micro_batch = found.micro_batch
     seen = (found.micro_batch or share) * (run.ranks.size if config.sync_bn else 1)
     norms = has_batch_norm(model)

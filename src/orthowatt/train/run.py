@@ -14,7 +14,7 @@ from ..config import RunConfig
 from ..energy import EnergyMeter, Window
 from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
-from . import checkpoint, records, runtime, segments
+from . import checkpoint, conditions, records, runtime, segments
 from .budget import Budget
 from .checkpoint import Checkpoint
 from .clock import StepClock
@@ -54,11 +54,17 @@ class Run:
         self.progress = progress if ranks.first else Silent()
         self.precision = runtime.resolve_precision(config.precision, device)
         self.saved, notes = checkpoint.load(directory, config)
+        before = self.saved.notes if self.saved else []
+        self.notes = list(dict.fromkeys([*before, *notes]))  # of every piece of the run
         settings = runtime.settings(config, device, self.precision)
         settings["ranks"] = ranks.size
-        notes += self._changed(settings["transforms"])
         self.record = records.new(config, device, earlier.started if earlier else None)
-        self.record.settings, self.record.warnings = settings, notes
+        self.record.settings, self.record.warnings = settings, list(self.notes)
+        self.conditions: dict[str, Any] = {}
+        here = conditions.here(device, self.precision, settings["transforms"], ranks.size)
+        if not ranks.first:  # a checkpoint names the first one's device
+            here.pop("device", None)
+        self.goes_on_with(**here)
         self.record.resumed = earlier is not None or self.saved is not None
         self.tail_lost, self.energy_before = False, {}
         # a record or checkpoint of other numerics is no beginning of this run
@@ -76,29 +82,29 @@ class Run:
         self._joules: tuple[float, float | None] = (0.0, None)
         self._saved_at = time.monotonic()
 
-    def _changed(self, transforms: str) -> list[str]:
-        """Warnings where the run goes on otherwise than it began.
+    def goes_on_with(self, **now: Any) -> None:
+        """Note in the record what of `now` (conditions by name) is not as the run began.
 
         Raises `TrainingError` where it must repeat itself exactly; the folder stays as it is.
         """
-        if self.saved is None:
-            return []
-        pairs = {
-            "transforms": (self.saved.transforms, transforms),
-            "processes": (self.saved.ranks, self.ranks.size),
-        }
-        notes = []
-        for what, (before, now) in pairs.items():
-            if before == now:
-                continue
-            if self.config.determinism == "exact":
-                raise TrainingError(
-                    f"the run in {self.directory} began with {what}: {before}, but here it would "
-                    f"go on with {now}, which rounds otherwise; give another folder to start "
-                    "anew, or use determinism=fast there"
-                )
-            notes.append(f"{what} begun by {before}, continued by {now}")
-        return notes
+        if self.saved is not None:
+            exact = self.config.determinism == "exact"
+            found = conditions.changes(self.saved.all_conditions, now, self.directory, exact)
+            self.notes += found
+            self.record.warnings += found
+        self.conditions |= now
+
+    def as_begun(self, share: int) -> RunConfig:
+        """The configuration with the micro-batch that the run began with.
+
+        `share` is the number of images that this process takes a step.
+        """
+        saved = self.saved
+        known = saved is not None and "micro_batch" in saved.conditions
+        if saved is None or not known or saved.ranks != self.ranks.size:
+            return self.config
+        part = saved.conditions["micro_batch"]
+        return self.config.replace(batch_size=share, micro_batch=part, auto_batch=False)
 
     def _take_back(self) -> None:
         """What earlier pieces wrote down is in the record however early this one ends."""
@@ -164,7 +170,8 @@ class Run:
             record.epochs = []  # no checkpoint: what is in an earlier record is done anew
             return Position()
         if saved.device != record.device:
-            record.warnings.append(f"begun on {saved.device}, continued on {record.device}")
+            self.notes.append(f"begun on {saved.device}, continued on {record.device}")
+            record.warnings.append(self.notes[-1])
         torch.set_num_threads(saved.threads)
         work.load(saved.model, saved.stepper, saved.average)
         position = Position.from_dict(saved.position or {"epoch": saved.epoch})
@@ -213,6 +220,8 @@ class Run:
             position=position.to_dict(),
             times=self.clock.state(),
             ranks=self.ranks.size,
+            conditions=self.conditions,
+            notes=self.notes,
         ).save(self.directory)
 
     def save_weights(self, model: nn.Module) -> None:
