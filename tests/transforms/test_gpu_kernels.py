@@ -139,6 +139,18 @@ def test_one_axis_wherever_it_lies(interpreted):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_few_lanes_are_packed(interpreted, dtype):
+    """Three channels innermost: a program takes those of many rows."""
+    for shape, kind in (((7, 28, 3), "wht"), ((5, 112, 3), "dct3"), ((9, 96, 5), "hartley")):
+        x = random(shape, dtype)
+        (step,) = plan.steps(shape, x.stride(), dtype, kind, (-2,), "ortho", False)
+        assert step.packed
+        assert step.blocks == -(-shape[0] * shape[2] // step.share.block)
+        check(interpreted, x, kind, (-2,))
+    assert not plan.steps((5, 28, 16), (448, 16, 1), dtype, "wht", (-2,), "ortho", False)[0].packed
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_long_hartley_axis_is_two_halves(interpreted, dtype):
     for shape, dims in (((17, 224), (-1,)), ((1, 256, 19), (-2,)), ((3, 112), (-1,))):
         for norm in ("ortho", "none") if shape[-1] == 224 else ("inverse",):

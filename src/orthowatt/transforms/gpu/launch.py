@@ -261,6 +261,7 @@ def constants(step: Step) -> dict[str, Any]:
         found["grain"] = _grain(step)
     if step.kernel == "lanes":
         found["turned"] = step.inner == 1
+        found["packed"] = step.packed
     if len(step.axes) == 1:
         names = {"size_in": first.inside, "size_out": first.outside, "parts": first.parts,
                  "pad": first.pad, "block": step.share.block}  # fmt: skip

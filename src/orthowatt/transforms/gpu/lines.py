@@ -79,28 +79,40 @@ def lanes(
     block: tl.constexpr,
     way_in: tl.constexpr, way_out: tl.constexpr, sums: tl.constexpr, matrix_sets: tl.constexpr,
     x_pieces: tl.constexpr, matrix_pieces: tl.constexpr,
-    grain: tl.constexpr, turned: tl.constexpr, stages: tl.constexpr,
+    grain: tl.constexpr, turned: tl.constexpr, packed: tl.constexpr, stages: tl.constexpr,
 ):  # fmt: skip
     """Transform the middle axis of (outer, size, inner), `block` inner entries at a time.
 
-    `turned`: the axis lies innermost instead, and the lanes are whole rows of it.
+    `turned`: the axis lies innermost instead, and the lanes are whole rows of it. `packed`: there
+    are few inner entries, and the lanes are those of several outer ones.
     """
     lefts = matrices(left, matrix_sets, matrix_pieces, pad)
     row = tl.arange(0, pad)[:, None]
     lane = tl.arange(0, block)[None, :]
     inner = units * grain  # so the compiler knows what divides it
-    blocks = (inner - 1) // block + 1
+    row_lanes = inner
+    if packed:
+        row_lanes = tl.cast(outer, tl.int64) * inner
+    blocks = (row_lanes - 1) // block + 1
     tiles = tl.cast(outer, tl.int64) * blocks
+    if packed:
+        tiles = blocks
     for tile in tl.range(
         tl.cast(tl.program_id(0), tl.int64), tiles, tl.num_programs(0), num_stages=stages
     ):
         first = tl.multiple_of((tile % blocks) * block, block)
-        live = lane < inner - first
+        live = lane < row_lanes - first
         begin = (tile // blocks) * inner
         if turned:
             source = x + first * (size_in * parts) + lane * (size_in * parts)
             target = y + first * (size_out * parts) + lane * (size_out * parts)
             step = 1
+        elif packed:
+            at_lane = first + lane
+            which = at_lane // inner  # of the outer entries
+            source = x + which * (inner * (size_in * parts - 1)) + at_lane
+            target = y + which * (inner * (size_out * parts - 1)) + at_lane
+            step = inner
         else:
             source = x + begin * (size_in * parts) + first + lane
             target = y + begin * (size_out * parts) + first + lane

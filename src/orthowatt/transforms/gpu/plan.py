@@ -41,6 +41,13 @@ class Step:
         return prod(axis.scale for axis in self.axes)
 
     @property
+    def packed(self) -> bool:
+        """Whether the lanes are those of several outer entries."""
+        if self.kernel != "lanes":
+            return False
+        return tuning.packed(self.axes[0], self.inner, self.source.itemsize)  # type: ignore
+
+    @property
     def elements(self) -> int:
         """How many entries are read."""
         return self.outer * self.inner * prod(axis.inside * axis.parts for axis in self.axes)
@@ -55,6 +62,8 @@ class Step:
             return self.outer * plane.pairs * -(-self.inner // self.share.block)
         if self.inner == 1:
             return -(-self.outer // self.share.block)
+        if self.packed:
+            return -(-self.outer * self.inner // self.share.block)
         return self.outer * -(-self.inner // self.share.block)
 
 

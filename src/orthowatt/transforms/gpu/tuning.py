@@ -102,10 +102,21 @@ def _rows(axis: Axis | SmallPlane) -> Share:
 
 def _lanes(axis: Axis | SmallPlane, inner: int, itemsize: int) -> Share:
     """Whole lines of memory where the tile allows it."""
-    block = max(16, min(256 // itemsize, LARGEST_TILE // 4 // entries(axis)))
-    while block > 16 and block // 2 >= inner > 1:
+    block = _largest_block(axis, itemsize)
+    while not packed(axis, inner, itemsize) and block > 16 and block // 2 >= inner > 1:
         block //= 2
     return Share(block, 8 if axis.pad > 64 or axis.parts > 8 else 4)
+
+
+def packed(axis: Axis | SmallPlane, inner: int, itemsize: int) -> bool:
+    """Whether the lanes are those of several outer entries: where else a third of them, or more,
+    would stay empty."""
+    block = max(16, 1 << (inner - 1).bit_length())
+    return 1 < inner < _largest_block(axis, itemsize) and 3 * inner <= 2 * block
+
+
+def _largest_block(axis: Axis | SmallPlane, itemsize: int) -> int:
+    return max(16, min(256 // itemsize, LARGEST_TILE // 4 // entries(axis)))
 
 
 def _mirror(plane: JointPlane, inner: int) -> Share:
