@@ -115,18 +115,33 @@ def test_a_runs_recipe_is_a_study_of_one_row(capsys, tmp_path):
     assert [(state["variant"], state["seed"]) for state in states] == [("fast", 0), ("fast", 1)]
 
 
-def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("environment", "start"),
+    [
+        ({}, "orthowatt"),
+        ({"LOCAL_WORLD_SIZE": "4"}, "torchrun --nproc-per-node=4 -m orthowatt"),
+        (
+            {"LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"},
+            "torchrun --nnodes=2 --nproc-per-node=2 -m orthowatt",
+        ),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(tmp_path, capsys, monkeypatch, environment, start):
     from orthowatt.train import loop
 
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train_run", stopped)
+    if environment:  # as torchrun tells the first of four processes
+        told = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost"}
+        for name, value in (told | environment).items():
+            monkeypatch.setenv(name, value)
     out = str(tmp_path / "my run")
     assert main(["run", "demo", "--out", out, "--seed", "3"]) == 130
     said = capsys.readouterr().err
     (line,) = said.strip().splitlines()
-    assert f"to go on: orthowatt run demo --out '{out}' --seed 3" in line
+    assert f"to go on: {start} run demo --out '{out}' --seed 3" in line
 
 
 def test_list_and_plan_as_json(capsys):

@@ -1,6 +1,7 @@
 """`orthowatt study`: its exit code and what it says of runs that are not done."""
 
 import json
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -60,6 +61,20 @@ def test_a_run_that_is_not_done_is_told_and_counts(trained, command, capsys):
     trained.trouble = {}
     assert main(command) == 0
     assert "not done" not in capsys.readouterr().err
+    assert trained.tried == ["none", "wht", "wht"]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_stopped_study_names_the_command_that_goes_on(trained, command, capsys, stop, code):
+    trained.trouble = {"wht": stop}
+    try:
+        ended = main(command)
+    except SystemExit as left:
+        ended = left.code
+    assert ended == code
+    assert f"stopped; to go on: orthowatt {shlex.join(command)}\n" in capsys.readouterr().err
+    trained.trouble = {}
+    assert main(command) == 0
     assert trained.tried == ["none", "wht", "wht"]
 
 

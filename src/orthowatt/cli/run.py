@@ -71,10 +71,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _say_how_to_go_on(argv: Sequence[str]) -> None:
-    from ..train.ranks import is_first
+    from ..train.ranks import is_first, launcher
 
     if is_first():
-        again = shlex.join(["orthowatt", "run", *argv])
+        again = shlex.join([*launcher(), "run", *argv])
         print(f"\northowatt run: stopped; to go on: {again}", file=sys.stderr)
 
 

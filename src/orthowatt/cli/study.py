@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -64,7 +65,11 @@ def run(argv: Sequence[str]) -> int:
     store = Store(options.out, slug)
     if options.plan:
         return _print_plan(study, store, options)
-    with sigterm_stops(), StudyProgress(progress_console(options)) as progress:
+    with (
+        _says_how_to_go_on(argv),
+        sigterm_stops(),
+        StudyProgress(progress_console(options)) as progress,
+    ):
         records = run_study(
             study, options.out, slug=slug, progress=progress, retry_failed=options.retry_failed
         )
@@ -168,6 +173,17 @@ def sigterm_stops() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _says_how_to_go_on(argv: Sequence[str]) -> Iterator[None]:
+    """Name the command that continues the study when Ctrl-C or SIGTERM ends the block."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        again = shlex.join(["orthowatt", "study", *argv])
+        print(f"\northowatt study: stopped; to go on: {again}", file=sys.stderr)
+        raise
 
 
 def _print_plan(study: StudyConfig, store: Store, options: Options) -> int:

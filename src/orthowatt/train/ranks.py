@@ -121,6 +121,21 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0" or not _started_by_torchrun()
 
 
+def launcher() -> list[str]:
+    """The words that start this program again as it was started: by torchrun where it shares a run.
+
+    >>> launcher()
+    ['orthowatt']
+    """
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world == "1" or not _started_by_torchrun():
+        return ["orthowatt"]
+    machines = os.environ.get("GROUP_WORLD_SIZE", "1")
+    nodes = [f"--nnodes={machines}"] if machines != "1" else []
+    each = f"--nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', world)}"
+    return ["torchrun", *nodes, each, "-m", "orthowatt"]
+
+
 def _started_by_torchrun() -> bool:
     return all(name in os.environ for name in VARIABLES)
 
