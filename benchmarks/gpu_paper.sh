@@ -10,6 +10,8 @@
 # or with the real data and weights, on few images: -- limit_images=64 image_size=64 batch_size=8
 set -euo pipefail
 
+{ # read whole before it runs, so that it may be replaced meanwhile
+
 usage() {
     echo "usage: $0 --slice-minutes N [--out DIR] [--data-root DIR] [--weights FILE]" \
         "[--weights-note TEXT] [--photos DIR] [--seeds N] [--only STEP] [-- NAME=VALUE …]" >&2
@@ -98,3 +100,5 @@ if [ ${#failed[@]} -gt 0 ]; then
     exit 1
 fi
 echo "everything is done; the tables: python benchmarks/results_page.py --collect $out"
+exit 0
+}
