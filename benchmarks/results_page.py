@@ -219,12 +219,13 @@ def page(results: Path) -> str:
         lines += [
             "## A rehearsal on a CPU",
             "",
-            "The same path with small arguments: a ResNet-8 on scanned digits. It shows that the "
-            "path runs; it says nothing about the claims above.",
+            "The same path with smaller arguments. It shows that the path runs and that the "
+            "recipes learn; it answers none of the claims above.",
             "",
         ]
         for folder in sorted(rehearsal.iterdir()):
-            lines += [f"`{folder.name}`", "", *_grid(folder), ""]
+            lines += [f"`{folder.name}`{_setting(folder, weights_of(folder))}", ""]
+            lines += [*_grid(folder), ""]
     return "\n".join(lines)
 
 
@@ -244,21 +245,50 @@ def _row(claim: Claim, results: Path, weights: str | None) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def weights_of(folder: Path) -> str | None:
+    """The note on the weights that a study, or the folder of several, began with."""
+    notes = (folder / "weights.txt", folder.parent / "weights.txt")
+    return next((note.read_text(encoding="utf-8").strip() for note in notes if note.exists()), None)
+
+
+def _setting(folder: Path, weights: str | None) -> str:
+    """What the runs of a folder have in common, from their records."""
+    records = _records(folder)
+    if not records:
+        return ""
+    config = records[0].config
+    sizes = " → ".join(f"{size}²" for size in (*config.train_sizes, config.image_size))
+    begun = _weights(records[0], weights)
+    return (
+        f": {config.model} on {config.data.partition(':')[0]} at {sizes}, "
+        f"{_all(r.metrics.get('epochs_done') for r in records)} epochs, "
+        f"{_all(record.data.get('train') for record in records)} training images, "
+        f"{_all(record.data.get('test') for record in records)} for the test, weights: {begun}; "
+        f"{_all(_device(record) for record in records)}"
+    )
+
+
 def _grid(folder: Path) -> list[str]:
     records = _records(folder)
     if not records:
         return ["not run"]
     lines = ["| variant | test accuracy | energy | speed | seeds |", "|---|---|---|---|---|"]
-    for variant in Study.load(folder).config.variants:
-        found = [record for record in records if record.variant == variant.name]
+    for name in _variants(folder):
+        found = [record for record in records if record.variant == name]
         told = "not run | | | "
         few = [r.config.limit_images for r in found if r.config.limit_images is not None]
         if few:
             told = f"a rehearsal on {max(few)} images | | | {len(found)}"
         elif found:
             told = f"{accuracy(found)} | {energy(found)} | {speed(found)} | {len(found)}"
-        lines.append(f"| {variant.name} | {told} |")
+        lines.append(f"| {name or 'the run'} | {told} |")
     return lines
+
+
+def _variants(folder: Path) -> list[str]:
+    if not (folder / "study.json").exists():
+        return [record.variant for record in _records(folder)]
+    return [variant.name for variant in Study.load(folder).config.variants]
 
 
 def _loops(results: Path) -> list[str]:
@@ -284,9 +314,13 @@ def _loops(results: Path) -> list[str]:
 
 
 def _records(folder: Path) -> list[RunRecord]:
-    if not (folder / "study.json").exists():
-        return []
-    return [record for record in Study.load(folder).records if record.status == "finished"]
+    """The finished runs of a study, or of a folder that holds one run."""
+    found: list[RunRecord] = []
+    if (folder / "study.json").exists():
+        found = Study.load(folder).records
+    elif (folder / "record.json").exists():
+        found = [RunRecord.load(folder)]
+    return [record for record in found if record.status == "finished"]
 
 
 def _all(values: Iterable[object]) -> str:
