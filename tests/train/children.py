@@ -3,17 +3,21 @@
 A process that has trained cannot be forked (autograd's threads), so a fresh one forks the children.
 """
 
+import math
 import multiprocessing
 import os
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
+from torch.nn import functional
 
 from orthowatt.config import RunConfig
 from orthowatt.data import sources
 from orthowatt.errors import DataError
+from orthowatt.train import epoch, last_words
 from orthowatt.train.loop import train_run
 from orthowatt.train.progress import Silent
 
@@ -53,15 +57,26 @@ def train_until_rename(config: dict, folder: str, rename: int) -> None:
     train(config, folder)
 
 
-def train_as_rank(config: dict, folder: str, environment: dict, at, number, broken: bool) -> None:
-    """Train as one of several processes; a broken one finds no data."""
+def train_as_rank(
+    config: dict, folder: str, environment: dict, at, number, broken: bool, diverging: bool
+) -> None:
+    """Train as one of several processes; a broken one finds no data, a diverging one no loss."""
 
     def no_data(*_, **__):
         raise DataError("the disk is gone")
 
+    losses = []
+    last_words.PATIENCE = 0.5
+
+    def no_loss(*given, **options):
+        losses.append(functional.cross_entropy(*given, **options))
+        return losses[-1] * (math.nan if len(losses) == 3 else 1)
+
     os.environ |= environment
     if broken:
         sources.load = no_data
+    if diverging:
+        epoch.F = SimpleNamespace(cross_entropy=no_loss)
     try:
         train(config, folder, at, number)
     except Exception as error:
@@ -80,8 +95,10 @@ def run(target, config: RunConfig, *arguments) -> int:
     return code
 
 
-def start_ranks(config: RunConfig, folder: Path, at=None, number=signal.SIGTERM, broken=None):
-    """Two processes as torchrun starts them."""
+def start_ranks(
+    config: RunConfig, folder: Path, at=None, number=signal.SIGTERM, broken=None, diverging=None
+):
+    """Two processes as torchrun starts them; `broken` and `diverging` number one of them."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
@@ -94,7 +111,15 @@ def start_ranks(config: RunConfig, folder: Path, at=None, number=signal.SIGTERM,
         }  # fmt: skip
         process = SERVER.Process(
             target=train_as_rank,
-            args=(config.to_dict(), str(folder), environment, at, number, rank == broken),
+            args=(
+                config.to_dict(),
+                str(folder),
+                environment,
+                at,
+                number,
+                rank == broken,
+                rank == diverging,
+            ),
         )
         process.start()
         processes.append(process)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 import children
 import pytest
@@ -99,6 +100,39 @@ def test_a_process_that_fails_says_which_it_is(shared, tmp_path):
     assert (tmp_path / "error-1").read_text() == "process 1 of 2: the disk is gone"
     first.kill()  # as torchrun does
     first.join()
+
+
+@pytest.mark.slow
+@needs_forks
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_record_says_which_process_ended_the_run(shared, tmp_path, killed):
+    """By its own words where it had any, and not by what broke between the others."""
+    config = shared("orthowatt_resnet8", batch_size=64, limit_images=320)
+    if killed:
+        first, second = children.start_ranks(config.replace(epochs=300), tmp_path)
+        while not (tmp_path / "checkpoint.pt").exists():
+            time.sleep(0.05)
+        second.kill()
+    else:
+        first, second = children.start_ranks(config, tmp_path, diverging=1)
+    assert children.codes([first, second]) == [1, -9 if killed else 1]
+    record, said = RunRecord.load(tmp_path), tmp_path / "error-rank-1.txt"
+    if killed:
+        assert record.status == "interrupted"
+        assert "another process has left without a word" in record.reason
+        assert not said.exists()
+        return
+    assert record.status == "failed"
+    assert record.reason.startswith("process 1 of 2: the loss is nan in epoch 1, by step 3")
+    assert record.reason in said.read_text()
+    assert (tmp_path / "error-0").read_text() == record.reason
+    assert children.codes(children.start_ranks(config, tmp_path)) == [0, 0]
+    again = RunRecord.load(tmp_path)
+    assert again.status == "finished"
+    assert not said.exists()
+    assert any(
+        "an earlier start was ended by process 1 of 2: the loss" in w for w in again.warnings
+    )
 
 
 @pytest.mark.slow

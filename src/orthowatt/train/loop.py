@@ -13,7 +13,19 @@ from ..data.sources import Dataset
 from ..energy import Window
 from ..errors import OrthowattError, TrainingError
 from ..record import RunRecord
-from . import checkpoint, ending, epoch, planner, prepare, ranks, records, runtime, signatures, stop
+from . import (
+    checkpoint,
+    ending,
+    epoch,
+    last_words,
+    planner,
+    prepare,
+    ranks,
+    records,
+    runtime,
+    signatures,
+    stop,
+)
 from .average import Average
 from .evaluate import evaluate
 from .optimise import Stepper, learning_rate
@@ -39,7 +51,8 @@ def train_run(
     set is scored once, by the weights after the last epoch (their moving average with `ema`).
     Loading, compilation and warm-up lie in the energy window `run`; `train` and `eval` are parts
     of it. The caller's random generators and torch's switches are left as they were. Under
-    torchrun its processes train one run together, and the first writes.
+    torchrun its processes train one run together, and the first writes; another one that fails
+    leaves `error-rank-N.txt`, whose reason goes into the record.
 
     Raises `TrainingError` for a loss that is not finite, after writing a record with the status
     "failed", for the same command would end so again. Whatever else ends the run (Ctrl-C, SIGTERM,
@@ -85,15 +98,25 @@ def _guarded(run: Run) -> RunRecord:
             with run.meter.window("run") as window:
                 _train_and_test(run, work, window)
     except (KeyboardInterrupt, SystemExit):
-        _end(run, "interrupted", run.signals.reason)
+        said = None if run.agreed else last_words.read(run)  # torchrun ends the others
+        _end(run, "interrupted" if said is None else said.status, str(said or run.signals.reason))
         raise
     except torch.OutOfMemoryError as error:
         reason = f"{device} has too little memory for batches of {run.config.batch_size} images"
-        _end(run, "interrupted", reason)  # another program's memory may be free the next time
+        # another program's memory may be free the next time
+        last_words.write(run, reason, "interrupted")
+        _end(run, "interrupted", reason)
         raise TrainingError(f"{reason}; choose auto_batch, or a smaller batch_size") from error
     except Exception as error:
+        run.signals.hold = True  # torchrun ends the others
         status = "failed" if isinstance(error, epoch.Diverged) else "interrupted"
-        _end(run, status, str(error) or type(error).__name__)
+        reason = str(error) or type(error).__name__
+        left = last_words.of_another(run, error)
+        if left is not None:
+            _end(run, left.status, str(left))
+            raise left from error
+        last_words.write(run, reason, status)
+        _end(run, status, reason)
         if run.ranks.size > 1 and isinstance(error, OrthowattError):
             raise type(error)(f"process {run.ranks.rank} of {run.ranks.size}: {error}") from error
         raise

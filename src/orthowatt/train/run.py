@@ -14,7 +14,7 @@ from ..config import RunConfig
 from ..energy import EnergyMeter, Window
 from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
-from . import checkpoint, conditions, records, runtime, segments
+from . import checkpoint, conditions, last_words, records, runtime, segments
 from .budget import Budget
 from .checkpoint import Checkpoint
 from .clock import StepClock
@@ -125,6 +125,10 @@ class Run:
                 f"the data has changed since the run in {self.directory} was stopped; give "
                 "another folder to start anew"
             )
+        if self.ranks.first:
+            said = last_words.take_back(self.directory)
+            self.notes += said
+            self.record.warnings += said
         self.ranks.wait()  # all have read the folder before it changes
         self.tail_lost, self.energy_before = self._before()
         self.record.resumed = self.record.resumed or self.tail_lost
