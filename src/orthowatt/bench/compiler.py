@@ -16,7 +16,6 @@ from ..transforms.gpu import plan
 #: Registers and bytes of shared memory of one multiprocessor of compute capability 9.0, and what
 #: one program may take of the latter.
 REGISTERS, SHARED, LARGEST_SHARED = 65536, 228 * 1024, 227 * 1024
-_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,12 @@ def compiled(step: plan.Step, capability: int = 90) -> Compiled:
     """Compile one launch for `capability`; needs Triton, but no GPU."""
     import triton
     from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
+    from triton.compiler import ASTSource, make_backend
 
-    from ..transforms.gpu import launch
-
-    kernel = launch._KERNELS[step.kernel]
-    constants = {(kernel.arg_names.index(k),): v for k, v in launch.constants(step).items()}
-    source = ASTSource(
-        fn=kernel, signature=_signature(step), constexprs=constants,
-        attrs={(k,): [["tt.divisibility", 16]] for k in range(_pointers(step))},
-    )  # fmt: skip
-    options = {"num_warps": step.share.warps, "num_stages": step.share.stages,
-               "enable_fp_fusion": True}  # fmt: skip
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    target = GPUTarget("cuda", capability, 32)
+    kernel, options, signature, constants, attributes = _specialised(step, make_backend(target))
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
+    made = triton.compile(source, target=target, options=options.__dict__)
     registers, spilled = _resources(made.asm["cubin"])
     ptx, shared = made.asm["ptx"], made.metadata.shared
     by_registers = REGISTERS // (-(-registers // 8) * 8 * 32 * step.share.warps)
@@ -73,36 +65,55 @@ def compiled(step: plan.Step, capability: int = 90) -> Compiled:
     )
 
 
-def _pointers(step: plan.Step) -> int:
-    """x, y and the matrices, the first arguments of a kernel."""
-    return 2 if step.kernel == "mirror" else 2 + len(step.axes)
+def _specialised(step: plan.Step, backend: Any) -> tuple[Any, ...]:
+    """The kernel, and its options, signature, constants and attributes as Triton's own launcher
+    takes them from the values of a call whose tensors are aligned.
 
+    A count that 16 divides, and one that is 1, makes other code. What this compiles, a later
+    launch finds in Triton's cache.
+    """
+    from triton.runtime.jit import MockTensor, create_function_from_signature
 
-def _signature(step: plan.Step) -> dict[str, str]:
     from ..transforms.gpu import launch
 
-    kernel, constants = launch._KERNELS[step.kernel], launch.constants(step)
-    matrices = {"left": "*bf16", "right": "*bf16"}
-    if step.x_pieces == 1 and step.source == torch.float16:
-        matrices["right" if step.kernel == "rows" else "left"] = "*fp16"
-    kinds = {"x": "*" + _NAMES[step.source], "y": "*" + _NAMES[step.target], "scale": "fp32"}
-    return {
-        name: "constexpr" if name in constants else (kinds | matrices).get(name, "i32")
-        for name in kernel.arg_names
-    }
+    kernel, given = launch._KERNELS[step.kernel], launch.constants(step)
+    values = [
+        MockTensor(step.source),
+        MockTensor(step.target),
+        *(MockTensor(one.dtype) for one in launch._matrices(step, torch.device("cpu"))),
+        *launch._counts(step),
+        step.scale,
+    ]
+    options = {"num_warps": step.share.warps, "num_stages": step.share.stages,
+               "enable_fp_fusion": True, "debug": False}  # fmt: skip
+    bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+    bound, found, named = bind(*values, **given, **options)
+    return kernel, *kernel._pack_args(backend, {**given, **options}, bound, found, named)
 
 
 def _resources(cubin: bytes) -> tuple[int, int]:
     """Registers a thread and bytes of stack, from the compiled code itself."""
-    import triton
-
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
         found = subprocess.run(
-            [str(tool), "-res-usage", file.name], capture_output=True, text=True, check=True
-        )
+            [_tool("cuobjdump"), "-res-usage", file.name],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
     line = next(line for line in found.stdout.splitlines() if "REG:" in line)
     values = dict(word.split(":", 1) for word in line.split() if ":" in word)
     return int(values["REG"]), int(values["STACK"]) + int(values.get("LOCAL", 0))
+
+
+def assembler() -> str:
+    """The version of the assembler that Triton brings, for it chooses the registers."""
+    found = subprocess.run(
+        [_tool("ptxas"), "--version"], capture_output=True, text=True, check=True
+    )
+    return next(line for line in found.stdout.splitlines() if "release" in line)
+
+
+def _tool(name: str) -> str:
+    import triton
+
+    return str(Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name)
