@@ -1,18 +1,16 @@
 """The checks that precede timing on a GPU, as far as a CPU can run them."""
 
 import itertools
+import pickle
 
 import pytest
 import torch
 
-from orthowatt.bench import launches, sweep, timed, values
+from orthowatt.bench import checks, launches, pool, timed, values
 from orthowatt.bench.cases import Case
-from orthowatt.bench.timing import Timing
-from orthowatt.transforms.gpu import plan
+from orthowatt.transforms import functional
 
 CPU = torch.device("cpu")
-TIMED = {"call": Timing(2e-3, 1e-3, 3e-3, 7)}
-REQUEST = ("wht", (-2, -1), "ortho", False)
 
 
 def case(n=28, pad=None):
@@ -46,42 +44,84 @@ def test_no_case_begins_after_the_deadline():
     assert timed.run([("plane", None, case())], CPU, deadline=0.0) == []
 
 
+def test_one_error_costs_its_own_check_alone(monkeypatch):
+    right = timed.call_of(case())
+
+    def call(one):
+        if one.pad:
+            raise RuntimeError("CUDA out of memory")
+        return right
+
+    monkeypatch.setattr(timed, "call_of", call)
+    entries = [("plane 14", None, case(14, "keep")), ("plane 28", 1.2, case())]
+    found = timed.run(entries, CPU)
+    assert [(one.name, one.passed) for one in found] == [
+        ("plane 14 float32 as timed", False),
+        ("plane 28 float32 as timed", True),
+    ]
+    assert found[0].detail == "RuntimeError: CUDA out of memory"
+
+
+def test_an_error_in_a_check_leaves_the_others(monkeypatch):
+    def fails(x, out=None):
+        if out is not None:
+            raise RuntimeError("no kernel")
+        return right(x)
+
+    right = functional.wht
+    monkeypatch.setattr(values.functional, "wht", fails)
+    wanted = [checks.Job("layouts"), checks.Job("gradients", ("dct2", 7))]
+    found, left = checks.run(CPU, wanted)
+    assert not left
+    assert [one.name for one in found if not one.passed] == ["in place"]
+    assert [one.name for one in found if one.passed] == [
+        "a tensor with gaps", "equal bits at every call", "an empty batch",
+        "gradient of dct2 7", "second gradient of dct2 7",
+    ]  # fmt: skip
+    monkeypatch.setattr(values.ops, "apply", lambda *_: 1 / 0)
+    found, _ = checks.run(CPU, wanted)
+    assert found[-1].name == "gradients dct2 7"
+    assert "ZeroDivisionError" in found[-1].detail
+
+
 def test_checks_go_on_where_they_had_to_stop():
-    left = values.checks(CPU, sizes=(7,), compiler="eager")
-    (first,) = values.take(left, deadline=0.0)
-    assert first.name == "a tensor with gaps"
-    (second,) = values.take(left, deadline=0.0)
-    assert second.name == "in place"
+    wanted = checks.jobs(CPU, sizes=(7,), compiler="eager")
+    assert checks.run(CPU, wanted, deadline=0.0) == ([], wanted)
+    clock = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool.time, "monotonic", lambda: next(clock))
+        found, left = checks.run(CPU, wanted, deadline=1.0)
+    assert left == wanted[2:]
+    assert [one.name for one in found][::4] == [
+        "a tensor with gaps",
+        "a NaN stays in its plane, plane 8",
+    ]
+
+
+def test_jobs_reach_other_processes_and_come_in_order_of_size():
+    wanted = checks.jobs(torch.device("cuda"), sizes=(7, 28))
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert {job.what for job in wanted} == set(checks._WORK)
+    planes = [job.arguments for job in wanted if job.what == "plane"]
+    assert [n for _, n, *_ in planes] == sorted(n for _, n, *_ in planes)
+    assert [dtype for _, _, dtype, _ in planes[:6:2]] == list(checks.DTYPES)
+    assert len(set(wanted)) == len(wanted)
+
+
+@pytest.mark.slow
+def test_checks_by_several_processes_are_those_of_one():
+    wanted = [job for job in checks.jobs(CPU, sizes=(7, 12)) if job.what in ("plane", "line")][-8:]
+    (apart, left), (here, _) = checks.run(CPU, wanted, workers=2), checks.run(CPU, wanted)
+    assert left == []
+    assert sorted(apart, key=str) == sorted(here, key=str)
+    assert all(one.passed for one in apart)
 
 
 def test_every_view_of_a_huge_tensor_is_checked_at_its_end(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**40, 2**40))
-    found = list(launches._huge(CPU, least=0))
+    found = list(launches.huge(CPU, least=0))
     assert len(found) == 14
     assert all(one.passed for one in found)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 2**40))
-    (skipped,) = launches._huge(CPU, least=0)
+    (skipped,) = launches.huge(CPU, least=0)
     assert "too little memory" in skipped.detail
-
-
-def test_the_sweep_tries_how_much_lies_between_two_passes(monkeypatch):
-    launch = pytest.importorskip("orthowatt.transforms.gpu.launch", reason="needs Triton")
-    given = []
-
-    class Passes:
-        def __init__(self, steps, device, between):
-            given.append(between)
-
-        def __call__(self, x, out):
-            out.copy_(x)
-
-    monkeypatch.setattr(launch, "Passes", Passes)
-    monkeypatch.setattr(sweep, "_BYTES", 0)
-    monkeypatch.setattr(sweep, "interleaved", lambda calls, **options: calls["call"]() or TIMED)
-    large = Case("wht", (1, 1, 224, 224), (-2, -1), False, torch.bfloat16)
-    steps = plan.steps(large.shape, (224**2, 224**2, 224, 1), large.dtype, *REQUEST)
-    assert not isinstance(steps, str)
-    rows = sweep._groups("wht plane 224", steps, large, CPU, float("inf"))
-    assert [row["between_mebibytes"] for row in rows] == list(sweep.GROUPS)
-    assert given == [mebibytes << 20 for mebibytes in sweep.GROUPS]
-    assert all(row["milliseconds"] == 2.0 for row in rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,13 +16,16 @@ from ..transforms import cpu, functional
 from . import machine
 from .cases import Case, Entry, cpu_cases, gpu_cases, peer_bar
 from .peers import peers_of
-from .timing import Call, Timing, captured, interleaved
+from .pool import reason
+from .routes import launches
+from .timing import Call, Timing, captured, interleaved, rotating
 
 #: On a GPU the tensors of a case rotate through at least so many bytes, past every cache.
 ROTATED_BYTES = 512 * 2**20
-#: Up to this size a call is so short that its launch counts: it is also timed as a CUDA graph.
-GRAPH_SIZE = 16
-#: Calls in one CUDA graph.
+#: A launch that moves less ends within 40 µs at 3.35 TB/s, where what the host does for it may
+#: show: such a call is also timed as a CUDA graph, which the host launches once for many.
+GRAPH_BYTES = 128 * 2**20
+#: Calls in one CUDA graph, at least.
 GRAPH_CALLS = 20
 
 
@@ -29,7 +33,7 @@ GRAPH_CALLS = 20
 class Row:
     """One measured call: `ratio` is its time over that of the copy, `times_ours` over ours, both to
     be compared with their bars: at most, and for a peer at least. `gb_per_second` counts the tensor
-    read once and the result written once."""
+    read once and the result written once. None where there was an `error`."""
 
     case: str
     kind: str
@@ -37,17 +41,18 @@ class Row:
     layout: str
     dtype: str
     name: str
-    milliseconds: float
-    low: float
-    high: float
-    rounds: int
-    gb_per_second: float
-    ratio: float
+    milliseconds: float | None
+    low: float | None
+    high: float | None
+    rounds: int | None
+    gb_per_second: float | None
+    ratio: float | None
     bar: float | None
     times_ours: float | None
     peer_bar: float | None
     max_error: float | None
     backend: str | None
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-ready values."""
@@ -55,7 +60,9 @@ class Row:
 
     def verdict(self) -> str:
         """Whether the row holds its bar, in a few signs; empty where it has none."""
-        if self.bar is not None:
+        if self.error is not None:
+            return f"failed: {self.error}"
+        if self.bar is not None and self.ratio is not None:
             return f"{'≤' if self.ratio <= self.bar else 'over'} {self.bar:g}"
         if self.peer_bar is not None and self.times_ours is not None:
             held = "≥" if self.times_ours >= self.peer_bar else "under"
@@ -97,11 +104,25 @@ def run(
             continue
         if time.monotonic() > deadline:
             break
-        for row in measure(name, bar, case, device, seconds):
+        for row in _measured(name, bar, case, device, seconds):
             rows.append(row)
             if progress:
                 progress(row)
     return rows
+
+
+def _measured(
+    name: str, bar: float | None, case: Case, device: torch.device, seconds: float
+) -> list[Row]:
+    """The rows of one case; an error costs this case alone."""
+    try:
+        return measure(name, bar, case, device, seconds)
+    except Exception as error:  # a lack of memory, the compiler's, a peer's
+        why = reason(error)
+    if device.type == "cuda":
+        with contextlib.suppress(RuntimeError):  # where CUDA itself is broken, every case says so
+            torch.cuda.empty_cache()
+    return [_failed(name, case, "orthowatt", bar, why)]
 
 
 def measure(
@@ -115,21 +136,26 @@ def measure(
     half = case.bytes_moved // 2 // case.dtype.itemsize
     flat = [(a.new_zeros(half), a.new_zeros(half)) for a, _ in tensors] if case.pad else tensors
     calls: dict[str, Call] = {
-        "copy_": _rotating(lambda a, b: b.copy_(a), flat),
-        "orthowatt": _rotating(lambda a, b: ours(a, out=b), tensors),
+        "copy_": rotating([partial(b.copy_, a) for a, b in flat]),
+        "orthowatt": rotating([partial(ours, a, out=b) for a, b in tensors]),
     }
     if device.type == "cpu" and cpu.library() is not None:
         calls["streaming copy"] = lambda: cpu.stream_copy(x, out)
-    calls |= peers_of(case, x, case.output(x))
+    peers, errors = peers_of(case, tensors)
     error = relative_error(case, ours(x), x)
-    found = interleaved(calls, device=device, seconds=seconds)
-    if device.type == "cuda" and max(case.sizes) <= GRAPH_SIZE:
-        found |= _as_graphs({key: calls[key] for key in ("copy_", "orthowatt")}, device, seconds)
+    found = interleaved(calls | peers, device=device, seconds=seconds)
+    if device.type == "cuda" and short(case, device):
+        try:
+            graphed = {key: calls[key] for key in ("copy_", "orthowatt")}
+            found |= _as_graphs(graphed, max(GRAPH_CALLS, len(tensors)), device, seconds)
+        except Exception as problem:  # the times without a graph are worth their while
+            errors["orthowatt (CUDA graph)"] = reason(problem)
     info = functional.backend_info(x, case.kind, case.dims)
-    return [
+    rows = [
         _row(name, case, call, timing, found, bar, error, f"{info.path}: {info.reason}")
         for call, timing in found.items()
     ]
+    return rows + [_failed(name, case, call, None, why) for call, why in errors.items()]
 
 
 def _tensors(case: Case, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -140,19 +166,19 @@ def _tensors(case: Case, device: torch.device) -> list[tuple[torch.Tensor, torch
     return [(a, case.output(a)) for a in inputs]
 
 
-def _rotating(
-    call: Callable[[torch.Tensor, torch.Tensor], object],
-    tensors: list[tuple[torch.Tensor, torch.Tensor]],
-) -> Call:
-    turn = itertools.cycle(tensors)
-    return lambda: call(*next(turn))
+def short(case: Case, device: torch.device) -> bool:
+    """Whether each launch of a call moves so few bytes that the time of the host may show."""
+    return case.bytes_moved < GRAPH_BYTES * launches(case, device)
 
 
-def _as_graphs(calls: dict[str, Call], device: torch.device, seconds: float) -> dict[str, Timing]:
-    graphs = {f"{name} (CUDA graph)": captured(call, GRAPH_CALLS) for name, call in calls.items()}
+def _as_graphs(
+    calls: dict[str, Call], count: int, device: torch.device, seconds: float
+) -> dict[str, Timing]:
+    """Times of one call within graphs of `count` calls, past every cache as without."""
+    graphs = {f"{name} (CUDA graph)": captured(call, count) for name, call in calls.items()}
     found = interleaved(graphs, device=device, seconds=seconds)
     return {
-        name: Timing(t.seconds / GRAPH_CALLS, t.low / GRAPH_CALLS, t.high / GRAPH_CALLS, t.rounds)
+        name: Timing(t.seconds / count, t.low / count, t.high / count, t.rounds)
         for name, t in found.items()
     }
 
@@ -199,4 +225,28 @@ def _row(
         peer_bar=peer_bar(case) if call == "fast-hadamard-transform" else None,
         max_error=error if ours else None,
         backend=backend if ours else None,
+    )
+
+
+def _failed(name: str, case: Case, call: str, bar: float | None, error: str) -> Row:
+    """A call that has no time, and why."""
+    return Row(
+        case=name,
+        kind=case.kind,
+        shape=case.shape,
+        layout="channels_last" if case.channels_last else "contiguous",
+        dtype=str(case.dtype).removeprefix("torch."),
+        name=call,
+        milliseconds=None,
+        low=None,
+        high=None,
+        rounds=None,
+        gb_per_second=None,
+        ratio=None,
+        bar=bar,
+        times_ours=None,
+        peer_bar=None,
+        max_error=None,
+        backend=None,
+        error=error,
     )

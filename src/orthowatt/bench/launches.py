@@ -10,50 +10,57 @@ from collections.abc import Callable, Iterator
 import torch
 
 from ..transforms import functional, ops
-from .values import Check, compare, random
+from .values import Check, compare, failed, guarded, random
 
 #: Entries of one plane of every kind that shares the memory of a huge tensor: 224² = 16 · 56².
 _UNIT = 224**2
 
 
-def checks(device: torch.device) -> Iterator[Check]:
-    """Every check of this module, on a CUDA device."""
-    for n, kind in ((7, "dct2"), (56, "wht"), (224, "wht")):
-        x = random((48, 3, n, n), torch.bfloat16, device)
+def elsewhere(device: torch.device, n: int, kind: str) -> Iterator[Check]:
+    """Equal bits on another stream, in a CUDA graph and on every other device."""
+    x = random((48, 3, n, n), torch.bfloat16, device)
 
-        def call(x: torch.Tensor, kind: str = kind) -> torch.Tensor:
-            return ops.compute(x, kind, (-2, -1), "ortho", False)
+    def call(x: torch.Tensor) -> torch.Tensor:
+        return ops.compute(x, kind, (-2, -1), "ortho", False)
 
-        y = call(x)
-        for name, found in _elsewhere(call, x, device):
-            same = torch.equal(found.to(y.device), y)
-            yield Check(f"{kind} {n} {name}", same, None, None, "equal bits")
-    yield from _huge(device)
-    yield _direct()
+    y = call(x)
+    places: dict[str, Callable[[], torch.Tensor]] = {
+        "on another stream": lambda: _on_another_stream(call, x, device),
+        "in a CUDA graph": lambda: _in_a_graph(call, x),
+    }
+    for other in range(1, torch.cuda.device_count()):
+        # The current device stays the first one: the call has to find its own.
+        places[f"on device {other}"] = lambda at=other: call(x.to(torch.device("cuda", at)))
+
+    def same(name: str, made: Callable[[], torch.Tensor]) -> Iterator[Check]:
+        yield Check(name, torch.equal(made().to(y.device), y), None, None, "equal bits")
+
+    for place, made in places.items():
+        yield from guarded(f"{kind} {n} {place}", same(f"{kind} {n} {place}", made))
 
 
-def _elsewhere(
+def _on_another_stream(
     call: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, device: torch.device
-) -> Iterator[tuple[str, torch.Tensor]]:
+) -> torch.Tensor:
     stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         y = call(x)
     torch.cuda.current_stream(device).wait_stream(stream)
-    yield "on another stream", y
+    return y
+
+
+def _in_a_graph(call: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     given = torch.zeros_like(x)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         y = call(given)
     given.copy_(x)
     graph.replay()
-    yield "in a CUDA graph", y
-    for other in range(1, torch.cuda.device_count()):
-        # The current device stays the first one: the call has to find its own.
-        yield f"on device {other}", call(x.to(torch.device("cuda", other)))
+    return y.clone()  # the graph's memory goes with it
 
 
-def _huge(device: torch.device, least: int = 2**31) -> Iterator[Check]:
+def huge(device: torch.device, least: int = 2**31) -> Iterator[Check]:
     """Tensors of more than 2³¹ elements: the last entries are where 32-bit offsets would end."""
     free, _ = torch.cuda.mem_get_info(device)
     units = least // _UNIT + 100
@@ -72,7 +79,8 @@ def _huge(device: torch.device, least: int = 2**31) -> Iterator[Check]:
         "rows": ((64,), (-1,)),
         "rows of many parts": ((512,), (-1,)),
     }
-    for name, (shape, dims) in views.items():
+
+    def check(name: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> Iterator[Check]:
         out.fill_(float("nan"))
         given, result = x.view(-1, *shape), out.view(-1, *shape)
         functional.wht(given, dims, out=result)
@@ -81,10 +89,22 @@ def _huge(device: torch.device, least: int = 2**31) -> Iterator[Check]:
         written = bool(torch.isfinite(result.view(-1, 512).sum(-1, dtype=torch.float32)).all())
         yield Check(f"{name}: every element is written", written, None, None, str(shape))
 
+    for name, (shape, dims) in views.items():
+        yield from guarded(f"{name} of more than 2^31 elements", check(name, shape, dims))
 
-def _direct() -> Check:
+
+def direct(device: torch.device) -> Iterator[Check]:
     """Launches that skip Triton's binding of arguments: the launcher of this version takes them."""
+    name = "kernels are launched directly"
+    for shape, dims in (((2, 8, 56, 56), (-2, -1)), ((2, 28, 28, 16), (-3, -2)), ((9, 64), (-1,))):
+        x = random(shape, torch.bfloat16, device)
+        info = functional.backend_info(x, "wht", dims)
+        if info.path != "gpu":
+            yield failed(name, f"no kernel takes {shape}: {info.reason}")
+            return
+        for _ in range(2):  # the first call compiles
+            functional.wht(x, dims)
     from ..transforms.gpu import launch
 
     detail = launch.indirect[0] if launch.indirect else "as compiled"
-    return Check("kernels are launched directly", not launch.indirect, None, None, detail)
+    yield Check(name, not launch.indirect, None, None, detail)

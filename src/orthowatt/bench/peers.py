@@ -8,13 +8,15 @@ policy as ours where it has an `out`; one that cannot do a case is left out of i
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
 from ..transforms import bases, hadamard
 from .cases import Case
-from .timing import Call
+from .pool import reason
+from .timing import Call, rotating
 
 
 def installed(name: str) -> bool:
@@ -22,16 +24,28 @@ def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def peers_of(case: Case, x: torch.Tensor, out: torch.Tensor) -> dict[str, Call]:
-    """The calls of every peer that covers `case`, by name."""
+Pairs = Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+
+def peers_of(case: Case, tensors: Pairs) -> tuple[dict[str, Call], dict[str, str]]:
+    """The calls of every peer that covers `case`, by name, and the errors of those that fail.
+
+    Each call takes the next of the inputs and outputs in its turn, as ours does: a peer must not
+    find its tensor in a cache where ours may not.
+    """
     found: dict[str, Call] = {}
+    errors: dict[str, str] = {}
     if case.pad:  # no peer pads: with a copy before it, it would be another call
-        return found
+        return found, errors
     for name, make in _PEERS.items():
-        call = make(case, x, out)
-        if call is not None:
-            found[name] = call
-    return found
+        try:
+            calls = [call for x, out in tensors if (call := make(case, x, out)) is not None]
+            if calls:
+                calls[0]()
+                found[name] = rotating(calls)
+        except Exception as error:  # one peer's; the others are worth their while
+            errors[name] = reason(error)
+    return found, errors
 
 
 def _dense(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
@@ -105,10 +119,14 @@ def _fht_cpu_by_axes(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | N
     return both
 
 
+def _powers(case: Case) -> bool:
+    """Planes of powers of two are one line for a Walsh-Hadamard transform, in natural order."""
+    return case.kind == "wht" and not any(n & (n - 1) for n in case.sizes) and case.dims == (-2, -1)
+
+
 def _one_line(case: Case) -> bool:
-    """A contiguous plane of powers of two is one line for a Walsh-Hadamard transform."""
-    powers = not any(n & (n - 1) for n in case.sizes)
-    return case.kind == "wht" and powers and case.dims == (-2, -1) and not case.channels_last
+    """Whether such a plane lies as one line in memory."""
+    return _powers(case) and not case.channels_last
 
 
 def _hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
@@ -121,20 +139,38 @@ def _hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call 
 
 
 def _fast_hadamard_transform(case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
-    """One line of H·W where that is possible, else one axis, a transposing copy, the other.
-
-    Its matrix of order 28 is another one than ours, so the values differ and the work does not.
-    """
     if case.kind != "wht" or x.device.type != "cuda" or not installed("fast_hadamard_transform"):
         return None
     import fast_hadamard_transform as peer  # pyright: ignore[reportMissingImports]
 
+    return fht_route(peer, case, x, out)
+
+
+#: The longest line that fast_hadamard_transform takes.
+_LONGEST_LINE = 2**15
+
+
+def fht_route(peer: Any, case: Case, x: torch.Tensor, out: torch.Tensor) -> Call | None:
+    """The fewest calls and copies of the module `peer` that transform both axes.
+
+    One line of H·W where both are powers of two, with a copy before and after it on channels_last;
+    else one axis, a transposing copy, the other. Its matrix of order 28 is another one than ours,
+    so the values differ and the work does not.
+    """
     if case.dims != (-2, -1):
         return None
-    if _one_line(case):
-        length = case.sizes[0] * case.sizes[1]
-        rows, scale = x.view(-1, length), length**-0.5
-        return lambda: peer.hadamard_transform(rows, scale)
+    length = case.sizes[0] * case.sizes[1]
+    if _powers(case) and length <= _LONGEST_LINE:
+        scale = length**-0.5
+        if _one_line(case):
+            rows = x.view(-1, length)
+            return lambda: peer.hadamard_transform(rows, scale)
+
+        def line() -> torch.Tensor:
+            rows = x.contiguous().view(-1, length)
+            return out.copy_(peer.hadamard_transform(rows, scale).view(x.shape))
+
+        return line
     n = case.sizes[0]
     multiple = hadamard.factors(n)[1]
     function = {1: "hadamard_transform", 28: "hadamard_transform_28N"}.get(multiple, "")

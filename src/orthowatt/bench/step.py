@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.zoo import paper_resnet50
+from ..train.runtime import determinism
+from .pool import reason
 from .timing import Call, interleaved
 
 #: Variants: transform and pad. With "keep" the late map stays 16 × 16, and what follows it works
@@ -22,24 +24,35 @@ BAR = 0.02
 
 @dataclass(frozen=True)
 class StepRow:
-    """One variant: milliseconds a step, more time than without, multiply-adds of one image."""
+    """One variant: milliseconds a step, more time than without, multiply-adds of one image; None
+    where it failed, or what it is compared with did."""
 
     variant: str
-    milliseconds: float
-    low: float
-    high: float
-    rounds: int
-    more: float
+    milliseconds: float | None
+    low: float | None
+    high: float | None
+    rounds: int | None
+    more: float | None
     bar: float | None
-    macs: int
-    added_macs: int
+    macs: int | None
+    added_macs: int | None
     batch: int
     image_size: int
     peak_bytes: int | None
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return asdict(self)
+
+    def describe(self) -> str:
+        """The row in one line."""
+        if self.milliseconds is None:
+            return f"{self.variant}: failed: {self.error}"
+        text = f"{self.variant}: {self.milliseconds:.1f} ms"
+        if self.more is not None and self.added_macs is not None:
+            text += f", {self.more:+.2%}, {self.added_macs / 1e6:+.0f} M multiply-adds"
+        return text if self.bar is None else f"{text}, bar {self.bar:+.0%}"
 
 
 def run(
@@ -52,32 +65,47 @@ def run(
     progress: Callable[[StepRow], None] | None = None,
 ) -> list[StepRow]:
     """Time the training step of every variant, at least `rounds` times; bf16 autocast,
-    channels_last, SGD with momentum."""
-    models = {name: _model(pad, device) for name, pad in VARIANTS.items()}
-    calls = {name: _step(model, device, batch, image_size) for name, model in models.items()}
-    peaks = {name: _peak(call, device) for name, call in calls.items()}
-    found = interleaved(calls, device=device, seconds=seconds, least_rounds=rounds)
-    macs = {name: _macs(model, device, image_size) for name, model in models.items()}
+    channels_last, SGD with momentum, and the fastest convolutions as the fast mode of training."""
+    variants: dict[str, tuple[Call, int | None, int]] = {}
     rows = []
+    with determinism("fast", device):
+        for name, pad in VARIANTS.items():
+            try:
+                model = _model(pad, device)
+                call = _step(model, device, batch, image_size)
+                variants[name] = call, _peak(call, device), _macs(model, device, image_size)
+            except Exception as error:  # one variant's, mostly a lack of memory
+                rows.append(_failed(name, batch, image_size, reason(error)))
+        calls = {name: call for name, (call, *_) in variants.items()}
+        found = interleaved(calls, device=device, seconds=seconds, least_rounds=rounds)
     for name, timing in found.items():
+        _, peak, macs = variants[name]
+        plain = "none" in found
         row = StepRow(
             variant=name,
             milliseconds=timing.seconds * 1e3,
             low=timing.low * 1e3,
             high=timing.high * 1e3,
             rounds=timing.rounds,
-            more=timing.seconds / found["none"].seconds - 1,
+            more=timing.seconds / found["none"].seconds - 1 if plain else None,
             bar=BAR if VARIANTS[name] == "crop" and device.type == "cuda" else None,
-            macs=macs[name],
-            added_macs=macs[name] - macs["none"],
+            macs=macs,
+            added_macs=macs - variants["none"][2] if plain else None,
             batch=batch,
             image_size=image_size,
-            peak_bytes=peaks[name],
+            peak_bytes=peak,
         )
         rows.append(row)
+    for row in rows:
         if progress:
             progress(row)
     return rows
+
+
+def _failed(variant: str, batch: int, image_size: int, error: str) -> StepRow:
+    return StepRow(
+        variant, None, None, None, None, None, None, None, None, batch, image_size, None, error
+    )
 
 
 def _model(pad: str | None, device: torch.device) -> torch.nn.Module:
@@ -105,9 +133,9 @@ def _step(model: torch.nn.Module, device: torch.device, batch: int, image_size: 
 
 
 def _peak(call: Call, device: torch.device) -> int | None:
+    call()  # plans, allocates, and looks for the fastest convolutions
     if device.type != "cuda":
         return None
-    call()
     torch.cuda.reset_peak_memory_stats(device)
     call()
     return torch.cuda.max_memory_allocated(device)

@@ -6,10 +6,11 @@ ratio is trustworthy where a lone time is not.
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,17 @@ def interleaved(
         if turn + 1 >= least_rounds and time.perf_counter() - begin > seconds:
             break
     return {name: _timing(values) for name, values in samples.items()}
+
+
+def rotating(calls: Sequence[Call]) -> Call:
+    """One call that makes each of `calls` in its turn.
+
+    >>> turn = rotating([lambda: "a", lambda: "b"])
+    >>> turn(), turn(), turn()
+    ('a', 'b', 'a')
+    """
+    turn = itertools.cycle(calls)
+    return lambda: next(turn)()
 
 
 def captured(call: Call, count: int) -> Call:

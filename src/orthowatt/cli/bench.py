@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
         write_atomic(options.out, dumps(result, indent=1) + "\n")
     if options.json:
         print_json(result)
-    return 0
+    return int(any(row.get("error") for row in rows))
 
 
 def _device(options: Options) -> torch.device:
@@ -116,7 +116,10 @@ def _kernels(options: Options, device: torch.device) -> list[dict[str, Any]]:
         dtypes=tuple(names[name] for name in options.dtypes),
         seconds=options.seconds,
         only=options.only,
-        progress=lambda row: console.print(f"{row.case}: {row.name} {row.ratio:.2f}", markup=False),
+        progress=lambda row: console.print(
+            f"{row.case}: {row.name} {_number(row.ratio, 2)} {row.error or ''}".rstrip(),
+            markup=False,
+        ),
     )
     if not options.json:
         result_console().print(_kernel_table(rows))
@@ -135,10 +138,14 @@ def _kernel_table(rows: list[KernelRow]) -> Table:
         shown = here if here != last else ("", "", "")
         last = here
         table.add_row(
-            *shown, row.name, f"{row.milliseconds:.2f}", f"{row.gb_per_second:.1f}",
-            f"{row.ratio:.2f}", row.verdict(), style="bold" if row.name == "orthowatt" else "",
+            *shown, row.name, _number(row.milliseconds, 2), _number(row.gb_per_second, 1),
+            _number(row.ratio, 2), row.verdict(), style="bold" if row.name == "orthowatt" else "",
         )  # fmt: skip
     return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "—" if value is None else f"{value:.{digits}f}"
 
 
 def _mechanisms(options: Options) -> list[dict[str, Any]]:
