@@ -20,9 +20,12 @@ def script():
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.insert(0, str(ROOT / "benchmarks"))  # as where a script is started
     spec.loader.exec_module(module)
     yield module
-    del sys.modules[spec.name]
+    sys.path.remove(str(ROOT / "benchmarks"))
+    for name in (spec.name, "verdicts"):
+        del sys.modules[name]
 
 
 def write(folder, name, accuracies, joules, device="cuda:0", **changes):
