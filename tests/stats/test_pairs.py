@@ -144,6 +144,29 @@ def test_runs_whose_batch_norms_saw_other_parts_do_not_pair():
     )
 
 
+def shared(seed, ranks, images, **changes):
+    return run(seed, settings={"ranks": ranks, "batch_norm_images": images}, **changes)
+
+
+@pytest.mark.parametrize("metric", ["time", "energy"])
+def test_costs_of_unlike_numbers_of_processes_do_not_pair(metric):
+    found = compare([shared(0, 1, None), shared(1, 2, None)],
+                    [shared(0, 2, None), shared(1, 2, None)], metric=metric)  # fmt: skip
+    assert found.n == 1
+    assert "seed 0" in found.notes[0]
+    assert "the baseline ran in 1 process and the variant in 2 processes" in found.notes[0]
+    # records that do not say are of one process
+    assert compare([run(0)], [shared(0, 1, None)], metric=metric).n == 1
+
+
+def test_accuracies_of_unlike_processes_pair_where_batch_norm_saw_as_many_images():
+    assert compare([shared(0, 1, None)], [shared(0, 2, None)]).n == 1  # no batch norm
+    assert compare([shared(0, 1, 128)], [shared(0, 2, 128)]).n == 1  # synchronised
+    found = compare([shared(0, 1, 128)], [shared(0, 2, 64)])
+    assert found.n == 0
+    assert "batch norm saw 128 images at once in the baseline and 64" in found.notes[0]
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from orthowatt.train.memory import PeakMemory, larger
+from orthowatt.train.memory import PeakMemory, larger, side_by_side
 
 BLOCK = 256 * 2**20
 
@@ -49,3 +49,8 @@ def test_pieces_together_have_the_larger_peak():
     assert larger({"a": 1.0, "b": None}, {"a": 2.0, "b": 3.0}) == {"a": 2.0, "b": None}
     assert larger({"a": 3.0}, {"a": 2.0}) == {"a": 3.0}
     assert larger({}, {"a": 2.0}) == {"a": None}
+
+
+def test_a_process_that_cannot_be_asked_leaves_the_highest_unknown():
+    assert larger({"a": 1.0}, None) == larger(None, {"a": 1.0}) == {"a": None}
+    assert side_by_side([{"a": 1.0}], [{"a": 2.0}, {"a": 3.0}]) == [None, None]

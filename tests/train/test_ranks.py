@@ -62,6 +62,9 @@ def test_without_batch_norm_two_processes_are_one_up_to_rounding(shared, tmp_pat
     together = RunRecord.load(tmp_path / "two")
     assert furthest(tmp_path / "two", tmp_path / "one") < 1e-4
     assert together.settings["ranks"] == 2
+    peaks = [peak["peak_rss_bytes"] for peak in together.settings["memory_by_rank"]]
+    assert together.memory["peak_rss_bytes"] == (None if None in peaks else max(peaks))
+    assert [one["slug"] for one in together.hardware["processes"]] == [alone.device] * 2
     assert together.metrics["test_accuracy"] == alone.metrics["test_accuracy"]
     assert together.epochs[0]["train_loss"] == pytest.approx(alone.epochs[0]["train_loss"], 1e-4)
     checked = together.epochs[0]["validation_loss"]
@@ -85,6 +88,7 @@ def test_a_signal_to_one_stops_all_and_can_be_continued(shared, tmp_path):
     assert children.codes(children.start_ranks(config, tmp_path / "parts", at=3)) == [143, 143]
     stopped = RunRecord.load(tmp_path / "parts")
     assert (stopped.status, stopped.metrics["epochs_done"]) == ("interrupted", 0)
+    assert None not in stopped.settings["memory_by_rank"]
     assert children.codes(children.start_ranks(config, tmp_path / "parts")) == [0, 0]
     assert children.codes(children.start_ranks(config, tmp_path / "whole")) == [0, 0]
     assert furthest(tmp_path / "parts", tmp_path / "whole") == 0.0
@@ -125,6 +129,8 @@ def test_the_record_says_which_process_ended_the_run(shared, tmp_path, killed):
     assert record.status == "failed"
     assert record.reason.startswith("process 1 of 2: the loss is nan in epoch 1, by step 3")
     assert record.reason in said.read_text()
+    assert [peaks is None for peaks in record.settings["memory_by_rank"]] == [False, True]
+    assert record.memory["peak_rss_bytes"] is None  # of one process alone it would be too low
     assert (tmp_path / "error-0").read_text() == record.reason
     assert children.codes(children.start_ranks(config, tmp_path)) == [0, 0]
     again = RunRecord.load(tmp_path)

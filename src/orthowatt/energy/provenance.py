@@ -53,7 +53,7 @@ def host(device: str | None = None) -> dict[str, Any]:
         nvml.close()
     name = platform.node() or "host"
     return {
-        "slug": _slug(uuids, name),
+        "slug": slug(uuids, name),
         "host": name,
         "platform": platform.platform(),
         "cpu": _cpu_model(),
@@ -136,7 +136,12 @@ def _uuids(device: str | None, shown: Sequence[GpuDevice] | None) -> list[str]:
     return [bare_uuid(gpu.uuid) if gpu.uuid else f"index{gpu.index}"]
 
 
-def _slug(uuids: Sequence[str], name: str) -> str:
+def slug(uuids: Sequence[str], name: str) -> str:
+    """The name of GPUs (by UUID; none: the CPU) of the host `name`, in letters that files bear.
+
+    >>> slug(["4f2a91c07e", "11ab"], "Node 7"), slug([], "Node 7")
+    ('gpu-11ab-4f2a91c0-node-7', 'cpu-node-7')
+    """
     devices = ["gpu", *sorted(uuid[:8] for uuid in uuids)] if uuids else ["cpu"]
     text = "-".join([*devices, name]).lower()
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")

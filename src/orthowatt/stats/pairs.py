@@ -132,7 +132,7 @@ def _pair_records(first: list[RunRecord], second: list[RunRecord], metric: str) 
         if pair_of[0].numerics_version != pair_of[1].numerics_version:
             notes.append(f"{_name(key)} is left out: its runs are of two numerics versions")
             continue
-        if why := _other_parts(*pair_of):
+        if why := _other_processes(*pair_of, metric) or _other_parts(*pair_of):
             notes.append(f"{_name(key)} is left out: {why}")
             continue
         values = (
@@ -152,9 +152,30 @@ def _pair_records(first: list[RunRecord], second: list[RunRecord], metric: str) 
     return _kept(readings, notes)
 
 
+def _other_processes(first: RunRecord, second: RunRecord, metric: str) -> str:
+    """Why costs of runs that unlike numbers of processes shared do not pair; "" where they do."""
+    count = [record.settings.get("ranks", 1) for record in (first, second)]
+    if metric not in COSTS or count[0] == count[1]:
+        return ""
+    return (
+        f"the baseline ran in {_processes(count[0])} and the variant in {_processes(count[1])}, "
+        f"so their {metric} says nothing about the variant"
+    )
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
 def _other_parts(first: RunRecord, second: RunRecord) -> str:
-    """Why runs whose batch norms saw parts of a batch do not pair; "" where they do."""
-    parts = [record.settings.get("micro_batch") for record in (first, second)]
+    """Why runs whose batch norms saw parts of a batch do not pair; "" where they do.
+
+    Several processes are parts too, each with its own share.
+    """
+    parts = [
+        (record.settings.get("micro_batch"), record.settings.get("ranks", 1))
+        for record in (first, second)
+    ]
     seen = [record.settings.get("batch_norm_images") for record in (first, second)]
     if parts[0] == parts[1] or None in seen or seen[0] == seen[1]:
         return ""

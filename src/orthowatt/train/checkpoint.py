@@ -78,6 +78,7 @@ class Checkpoint:
     ranks: int = 1
     conditions: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    memory_by_rank: list[dict[str, float | None] | None] = field(default_factory=list)
 
     @property
     def all_conditions(self) -> dict[str, Any]:

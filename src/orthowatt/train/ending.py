@@ -24,7 +24,10 @@ def close(run: Run, status: str, reason: str | None = None) -> RunRecord:
     record = run.record
     record.status, record.reason = status, reason
     with _told(record, "the peak memory"):
-        record.memory = run.memory_so_far()
+        peaks = run.memory_so_far(_can_be_asked(run, status))
+        record.memory = peaks["memory"]
+        if run.ranks.size > 1:
+            record.settings["memory_by_rank"] = peaks["memory_by_rank"]
     record.energy = segments.after_a_kill(run.energy_before, {})  # at least that of earlier pieces
     with _told(record, "the energy since the last start"):
         record.energy = segments.joined(run.energy_before, _energy(run, status))
@@ -60,12 +63,17 @@ def _write(run: Run) -> None:
             run.record.save(run.directory)
 
 
+def _can_be_asked(run: Run, status: str) -> bool:
+    """Whether the other processes come to their end as this one does."""
+    return status == "finished" or run.agreed
+
+
 def _energy(run: Run, status: str) -> dict[str, Any]:
     """This piece's windows, over all processes."""
     own = run.meter.to_dict()
     if run.ranks.size == 1:
         return own
-    if status == "finished" or run.agreed:
+    if _can_be_asked(run, status):
         with _told(run.record, "the energy of the other processes"):
             return segments.over_ranks(run.ranks.gather(own))
     return segments.without_others(own)  # they may be gone: nobody can be asked

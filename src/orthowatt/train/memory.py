@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+
+#: Bytes by name; None: not measured.
+Peaks = dict[str, float | None]
 
 _ON_GPU = ("peak_allocated_bytes", "peak_reserved_bytes", "peak_driver_bytes")
 
@@ -30,14 +34,14 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
-    def read(self) -> dict[str, float | None]:
+    def read(self) -> Peaks:
         """Bytes by name: resident (host); allocated, reserved and by the driver's word in use on
         the whole device, other programs included. None: not measured.
 
         The driver keeps no peak: its highest word at the calls of `read` is returned, and torch
         gives nothing back to it in between.
         """
-        found: dict[str, float | None] = dict.fromkeys(_ON_GPU)
+        found: Peaks = dict.fromkeys(_ON_GPU)
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
             self._driver = max(self._driver, total - free)
@@ -86,12 +90,28 @@ def _lifetime_peak() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def larger(
-    first: dict[str, float | None], second: dict[str, float | None]
-) -> dict[str, float | None]:
-    """The peaks of two stretches together; unknown where either is."""
-    together: dict[str, float | None] = {}
+def larger(first: Peaks | None, second: Peaks | None) -> Peaks:
+    """The peaks of two stretches, or of two processes, together; unknown where either is."""
+    if first is None or second is None:
+        return dict.fromkeys((second if first is None else first) or {})
+    together: Peaks = {}
     for name, value in second.items():
         other = first.get(name)
         together[name] = None if value is None or other is None else max(value, other)
     return together
+
+
+def side_by_side(before: Sequence[Peaks | None], now: Sequence[Peaks | None]) -> list[Peaks | None]:
+    """The peaks of each process in two pieces of a run; None where one is not known.
+
+    Where the pieces had unlike numbers of processes nothing is known of any.
+
+    >>> side_by_side([{"a": 2.0}, None], [{"a": 3.0}, {"a": 1.0}])
+    [{'a': 3.0}, None]
+    """
+    if len(before) != len(now):
+        return [None] * len(now)
+    return [
+        None if old is None or new is None else larger(old, new)
+        for old, new in zip(before, now, strict=True)
+    ]

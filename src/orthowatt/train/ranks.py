@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d, SyncBatchNormAct
+from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -209,5 +209,5 @@ def synchronise(model: nn.Module) -> None:
                 "form; give sync_bn=false"
             )
         # torch's own conversion makes new modules, and loses what was attached to the old ones
-        norm.process_group = None
+        norm.process_group = None  # type: ignore[assignment]
         site.rebase(norm, kinds[kind])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from ..config import RunConfig
 from ..energy import EnergyMeter, Window
 from ..errors import InputError, TrainingError
 from ..record import RunRecord, dumps, write_atomic
-from . import checkpoint, conditions, last_words, records, runtime, segments
+from . import checkpoint, conditions, last_words, machines, records, runtime, segments
 from .budget import Budget
 from .checkpoint import Checkpoint
 from .clock import StepClock
-from .memory import PeakMemory, larger
+from .memory import PeakMemory, larger, side_by_side
 from .position import Position
 from .progress import Progress, Silent
 from .ranks import Ranks
@@ -129,7 +130,8 @@ class Run:
             said = last_words.take_back(self.directory)
             self.notes += said
             self.record.warnings += said
-        self.ranks.wait()  # all have read the folder before it changes
+        # all have read the folder before it changes
+        self.record.hardware = machines.together(self.ranks.gather(self.record.hardware))
         self.tail_lost, self.energy_before = self._before()
         self.record.resumed = self.record.resumed or self.tail_lost
         if self.ranks.first:
@@ -203,6 +205,7 @@ class Run:
     def save(self, work: Work, position: Position) -> None:
         """Write `epochs.jsonl` and the checkpoint, whose position may lie inside an epoch."""
         self._saved_at = time.monotonic()
+        memory = self.memory_so_far()
         if not self.ranks.first:
             return
         lines = "".join(dumps(entry) + "\n" for entry in self.record.epochs)
@@ -217,7 +220,7 @@ class Run:
             epoch=position.epoch,
             **work.state(),
             epochs=self.record.epochs,
-            memory=self.memory_so_far(),
+            **memory,
             energy_before=self.energy_before,
             energy_now=self.meter.to_dict(),
             tail_lost=self.tail_lost,
@@ -237,10 +240,24 @@ class Run:
         with checkpoint.writing(self.directory / "model.safetensors"):
             write_atomic(self.directory / "model.safetensors", content)
 
-    def memory_so_far(self) -> dict[str, float | None]:
-        """Peaks of this piece of the run and of those before it."""
-        now = self.memory.read()
-        return larger(self.saved.memory, now) if self.saved else now
+    def memory_so_far(self, asked: bool = True) -> dict[str, Any]:
+        """Peaks of this piece of the run and of those before it.
+
+        `memory` is the highest of all processes, `memory_by_rank` those of each. Where the others
+        are not `asked` (which waits for all of them) theirs are unknown, and so is the highest.
+        """
+        own, saved = self.memory.read(), self.saved
+        if asked:
+            now = self.ranks.gather(own)
+        else:
+            now = [own if n == self.ranks.rank else None for n in range(self.ranks.size)]
+        highest = functools.reduce(larger, now)
+        if saved is None:
+            return {"memory": highest, "memory_by_rank": now}
+        return {
+            "memory": larger(saved.memory, highest),
+            "memory_by_rank": side_by_side(saved.memory_by_rank, now),
+        }
 
     def joules(self, window: Window) -> float | None:
         """The energy of `window` so far and of the pieces before it, read at most once a second.
