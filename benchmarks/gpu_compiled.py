@@ -4,10 +4,10 @@
 
 Registers, bytes spilled, shared memory and programs a multiprocessor for compute capability 9.0,
 of the code that a call would launch: what can be known of the tuning table before a GPU is at hand.
-Another Triton's code is seen by putting it first (the cache has to be another one as well):
+Another Triton's code is seen by putting it first:
 
     pip install --target triton-3.6 --no-deps triton==3.6.0
-    TRITON_CACHE_DIR=triton-3.6/cache PYTHONPATH=triton-3.6:src python benchmarks/gpu_compiled.py
+    PYTHONPATH=triton-3.6:src python benchmarks/gpu_compiled.py
 """
 
 from __future__ import annotations

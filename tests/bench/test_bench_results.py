@@ -65,3 +65,15 @@ def test_other_code_or_another_device_is_refused(monkeypatch, tmp_path, changed)
     path.write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
         ResultFile(path, FACTS).join()
+
+
+def test_the_code_is_told_apart_by_what_is_measured(monkeypatch, tmp_path):
+    for part in ("transforms", "train"):
+        (tmp_path / part).mkdir()
+    monkeypatch.setattr(results, "_PACKAGE", tmp_path)
+    (tmp_path / "transforms" / "a.py").write_text("1")
+    found = results.source()
+    (tmp_path / "train" / "b.py").write_text("1")
+    assert results.source() == found
+    (tmp_path / "transforms" / "a.py").write_text("2")
+    assert results.source() != found

@@ -125,9 +125,11 @@ def test_each_neighbour_is_measured_apart_and_the_best_by_other_programs(monkeyp
     pytest.importorskip("triton", reason="needs Triton")
     case = Case("dct2", (1, 4, 28, 28), (-2, -1), False, HALF)
     (step,) = steps_of(case)
-    tried = list(itertools.islice(sweep.neighbours(step, case), 6))
+    tried = list(itertools.islice(sweep.neighbours(step, case), 8))
     made = Compiled("planes", 99, 0, 0, 4, 4, 1, 0, 0)
     ordered = [(one, made, None) for one in tried[:5]] + [(tried[5], None, "CompilationError")]
+    ordered.append((tried[6], replace(made, spilled_bytes=999), None))
+    ordered.append((tried[7], replace(made, programs=0), None))
 
     def seconds(step, tensors, device):
         if step == tried[1]:
@@ -138,10 +140,12 @@ def test_each_neighbour_is_measured_apart_and_the_best_by_other_programs(monkeyp
     monkeypatch.setattr(sweep, "_time", seconds)
     rows = []
     sweep._measured("dct2 plane 28", 0, ordered, case, CPU, float("inf"), rows.append)
-    assert [row["error"] for row in rows[:6]] == [
+    assert [row["error"] for row in rows[:8]] == [
         None, "OutOfResources: shared memory", None, None, None, "CompilationError",
+        "not measured: it spills 999 bytes",
+        "not measured: it asks for more registers or bytes than there are",
     ]  # fmt: skip
-    rest = rows[6:]
+    rest = rows[8:]
     assert len(rest) == sweep.BEST * len(sweep.PROGRAMS)
     assert {row["programs"] for row in rest} == set(sweep.PROGRAMS)
     assert all(row["compiled"]["registers"] == 99 for row in rest)

@@ -39,6 +39,8 @@ STAGES = (1, 2, 3)
 PROGRAMS = (1, 2, 3, 4, 6, 8, 64)
 #: How many of the best are tried with other numbers of programs.
 BEST = 3
+#: Beyond twice the spills of the table's own kernel and so many bytes, nothing is measured.
+SPILLED = 128
 #: Seconds of measuring one neighbour, and how much of the time that is left may go to compiling the
 #: neighbours of one launch.
 _SECONDS, _COMPILING = 0.05, 0.3
@@ -201,8 +203,8 @@ def _measured(
 
     def measure(step: plan.Step, made: Compiled | None, error: str | None) -> None:
         seconds = None
-        if error is None and made is not None and made.programs < 1:
-            error = "it asks for more registers or bytes than there are"
+        if error is None and made is not None:
+            error = _hopeless(made, ordered[0][1])
         if error is None:
             seconds, error = _time(step, tensors, device)
         rows.append((_row(name, k, step, case, made, seconds, error), step, made))
@@ -224,6 +226,15 @@ def _measured(
     )
     for row in best[:4]:
         print(row, flush=True)
+
+
+def _hopeless(made: Compiled, own: Compiled | None) -> str | None:
+    """Why it is not worth the time to measure a neighbour of the table's own kernel."""
+    if made.programs < 1:
+        return "not measured: it asks for more registers or bytes than there are"
+    if own is not None and made.spilled_bytes > SPILLED + 2 * own.spilled_bytes:
+        return f"not measured: it spills {made.spilled_bytes} bytes"
+    return None
 
 
 def _inputs(case: Case, device: torch.device, dtype: torch.dtype) -> list[torch.Tensor]:
