@@ -67,6 +67,43 @@ def test_launches_are_counted(monkeypatch):
     assert launches(Case("wht", (1, 8, 28, 28), (-2, -1), True, torch.float32), CPU) == 1
 
 
+class Driver:
+    """A GPU's driver, as far as a compilation asks it."""
+
+    def get_current_device(self):
+        return "a device that no other test has"
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+
+@pytest.mark.slow
+def test_a_launch_finds_in_the_cache_what_was_compiled(monkeypatch, tmp_path):
+    from triton.runtime import driver
+
+    from orthowatt.transforms.gpu import launch
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for one in (step(), step(channels_last=True, kind="dct2", dtype=torch.float16)):
+        before = len(list(tmp_path.iterdir()))
+        compiler.compiled(one)
+        made = sorted(tmp_path.iterdir())
+        assert len(made) > before
+        ready = launch.Launch(one, CPU)
+        x, y = torch.empty(16, dtype=one.source), torch.empty(16, dtype=one.target)
+        monkeypatch.setattr(driver, "_active", Driver())
+        ready._kernel.warmup(
+            x, y, *ready._first, **ready._named, num_warps=one.share.warps,
+            num_stages=one.share.stages, enable_fp_fusion=True, grid=(1,),
+        )  # fmt: skip
+        assert sorted(tmp_path.iterdir()) == made
+
+
 @pytest.mark.slow
 def test_the_table_of_compiled_kernels_names_its_compiler(tmp_path, monkeypatch):
     import json
