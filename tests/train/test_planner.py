@@ -124,7 +124,7 @@ class Ready:
     def as_begun(self, share):
         return self.config
 
-    def check(self, **conditions):
+    def goes_on_with(self, **conditions):
         pass
 
 

@@ -6,6 +6,7 @@ import torch
 from orthowatt.data import loader, sources
 from orthowatt.errors import InputError
 from orthowatt.train import prepare
+from orthowatt.train.ranks import Ranks
 from orthowatt.train.runtime import own_randomness, own_threads, useful_threads
 
 CPU = torch.device("cpu")
@@ -58,6 +59,21 @@ def test_one_seed_has_one_backbone_whatever_is_inserted(build, transform, layer)
 )
 def test_the_logits_shift_as_the_layer_does(build, changes, low, high):
     assert low <= build(**changes).metrics["logit_shift"] <= high
+
+
+@pytest.mark.parametrize(
+    ("ranks", "at_once", "images"),
+    [(Ranks(), None, 128), (Ranks(), 16, 16), (Ranks(1, 2), None, 64), (Ranks(1, 2), 8, 8)],
+)
+def test_images_are_scored_as_many_at_once_as_a_step_may_hold(small, ranks, at_once, images):
+    digits = sources.load("digits")
+    indices = (*loader.validation_split(digits, 0.1), torch.arange(len(digits.test_labels)))
+    given = (small(), digits, indices, digits.mean, digits.std, ranks, at_once)
+    parts = prepare.batches(*given)
+    for part in (parts.validation, parts.test):
+        assert max(len(labels) for _, labels in part) == images
+    assert len(next(iter(parts.train))[1]) == 128 // ranks.size
+    assert len(parts.probe) == 32
 
 
 def test_images_in_parts_have_the_logits_of_all(build):

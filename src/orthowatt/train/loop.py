@@ -178,7 +178,7 @@ def _load(run: Run) -> tuple[Dataset, prepare.Parts]:
     whose, mean, std = prepare.normalisation(config, dataset)
     record.settings["normalisation"] = {"of": whose, "mean": list(mean), "std": list(std)}
     return dataset, prepare.batches(
-        config, dataset, (train, validation, test), mean, std, run.ranks
+        config, dataset, (train, validation, test), mean, std, run.ranks, run.micro_batch
     )
 
 

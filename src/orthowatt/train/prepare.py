@@ -156,11 +156,13 @@ def batches(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     ranks: Ranks = ALONE,
+    at_once: int | None = None,
 ) -> Parts:
     """The batches of each part of `dataset`; `indices` are those of train, validation and test.
 
-    With several processes they are this one's share. Raises `InputError` where a batch cannot be
-    shared equally.
+    With several processes they are this one's share. The images that are scored come `at_once`
+    (default: this process's share of a batch): no more than a training step may hold. Raises
+    `InputError` where a batch cannot be shared equally.
     """
     train, validation, test = indices
     if ranks.size > 1 and len(train) < config.batch_size:
@@ -168,15 +170,18 @@ def batches(
             f"there are {len(train)} training images, but {ranks.size} processes need a whole "
             f"batch of {config.batch_size}; give a smaller batch_size"
         )
-    ranks.share(config.batch_size)
+    part = ranks.share(config.batch_size)
     share = (ranks.rank, ranks.size)
     common: dict[str, Any] = {
-        "batch_size": config.batch_size,
         "image_size": config.image_size,
         "mean": mean,
         "std": std,
         "channels_last": config.channels_last,
     }
+    whole, scored = (
+        {"batch_size": config.batch_size, **common},
+        {"batch_size": at_once or part, **common},
+    )
     images, labels = dataset.train_images, dataset.train_labels
     first = torch.arange(len(labels))[:PROBE_IMAGES]
     return Parts(
@@ -190,13 +195,13 @@ def batches(
             alternate_flip=config.alternate_flip,
             seed=config.seed,
             share=share,
-            **common,
+            **whole,
         ),
-        validation=stream.batches(images, labels, indices=validation, share=share, **common),
+        validation=stream.batches(images, labels, indices=validation, share=share, **scored),
         test=stream.batches(
-            dataset.test_images, dataset.test_labels, indices=test, share=share, **common
+            dataset.test_images, dataset.test_labels, indices=test, share=share, **scored
         ),
-        probe=next(iter(stream.batches(images, labels, indices=first, **common)))[0],
+        probe=next(iter(stream.batches(images, labels, indices=first, **whole)))[0],
     )
 
 
