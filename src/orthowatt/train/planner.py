@@ -284,8 +284,16 @@ def settle(run: Run, dataset: Dataset) -> None:
         found = estimate(config)
     run.goes_on_with(micro_batch=found.micro_batch)
     run.micro_batch = found.micro_batch
-    seen = (found.micro_batch or share) * (run.ranks.size if config.sync_bn else 1)
-    norms = has_batch_norm(model)
+    _note(run, found, has_batch_norm(model))
+    check(found)
+    if found.fits is None and found.limit is not None:
+        record.warnings.append(f"memory may be short: {found.sentence()}")
+
+
+def _note(run: Run, found: Plan, norms: bool) -> None:
+    """Put the plan into the record, and what a batch norm sees, where there are `norms`."""
+    config, record = run.config, run.record
+    seen = (found.micro_batch or found.batch_size) * (run.ranks.size if config.sync_bn else 1)
     record.settings |= {
         "memory_plan": found.to_dict(),
         "micro_batch": found.micro_batch,
@@ -293,9 +301,6 @@ def settle(run: Run, dataset: Dataset) -> None:
     }
     if norms and found.micro_batch is not None:
         record.warnings.append(
-            f"batch norm saw micro-batches of {found.micro_batch} of each {share} images, which "
-            "is not the same as the whole batch"
+            f"batch norm saw micro-batches of {found.micro_batch} of each {found.batch_size} "
+            "images, which is not the same as the whole batch"
         )
-    check(found)
-    if found.fits is None and found.limit is not None:
-        record.warnings.append(f"memory may be short: {found.sentence()}")
