@@ -5,8 +5,8 @@
 Values of what is timed against fp64, gradients, opcheck and compile come first, by several
 processes and in at most half of the time; then the maps of ResNet-50 beside a copy of the same
 bytes, the training step, and the rest of the table; then the values that were left. The file
-`<device>-kernels.json` is written as the rows come, so what ends the run early costs one second,
-and an error costs the check or case that it is in: its row says why, and the exit code is 1.
+`<device>-kernels.json` is written as the rows come, so what ends the run early costs a case at
+most, and an error costs the check or case that it is in: its row says why, and the exit code is 1.
 
     python benchmarks/gpu.py --only step                     # into the file of the same code
     python benchmarks/gpu.py --sweep --cases "dct2 plane"    # neighbours of the tuning table
@@ -26,7 +26,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -168,9 +168,14 @@ class Run:
             add(row.to_dict())
             _print_row(row)
 
+        def written() -> Iterator[cases.Entry]:
+            for entry in entries:  # the rows of a case come all at once: write before the next
+                self.file.write()
+                yield entry
+
         entries = self._entries(begin, end)
         found = kernels.run(
-            cases=entries,
+            cases=written(),
             device=self.device,
             seconds=0.02 if self.rehearse else 0.5,
             deadline=self.deadline,

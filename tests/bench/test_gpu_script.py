@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 SECTIONS = ["timed values", "values", "first", "step", "rest", "more values"]
@@ -14,8 +15,14 @@ def run(monkeypatch, folder, *words):
     """The script's exit code."""
     argv = ["gpu.py", "--rehearse", "--minutes", "3", "--out", str(folder), *words]
     monkeypatch.setattr("sys.argv", argv)
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes: small tensors gain nothing
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+    finally:
+        torch.set_num_threads(threads)
     return ended.value.code
 
 
@@ -85,3 +92,19 @@ def test_what_failed_makes_the_exit_code(tmp_path, monkeypatch, capsys):
 def test_options_that_go_nowhere_are_refused(tmp_path, monkeypatch, words, capsys):
     assert run(monkeypatch, tmp_path, *words) == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_every_case_is_in_the_file_before_the_next_begins(tmp_path, monkeypatch):
+    from orthowatt.bench import cases, kernels
+
+    def measured(name, bar, case, device, seconds):
+        path = tmp_path / "rehearsal-kernels.json"
+        rows.append(len(read(tmp_path)["first"]) if path.exists() else 0)
+        return [kernels._failed(name, case, str(k), bar, "") for k in range(3)]
+
+    rows = []
+    monkeypatch.setattr(kernels, "_measured", measured)
+    monkeypatch.setattr(cases, "MAPS", ((28, 4), (12, 4)))
+    run(monkeypatch, tmp_path, "--only", "first")
+    assert rows == list(range(0, 3 * len(rows), 3))
+    assert len(rows) == 12

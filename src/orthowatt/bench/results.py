@@ -1,4 +1,4 @@
-"""The result file of a benchmark, written as it grows: what ends a run costs its last second."""
+"""The result file of a benchmark, written as it grows: what ends a run early costs little."""
 
 from __future__ import annotations
 
