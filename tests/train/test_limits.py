@@ -1,5 +1,7 @@
 """Budgets and targets, what a final run trains on, sizes that grow, averages beside the score."""
 
+import time
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,6 +15,7 @@ from orthowatt.record import RunRecord
 from orthowatt.train.average import Average
 from orthowatt.train.budget import Budget, exceeded, image_areas
 from orthowatt.train.loop import train_run
+from orthowatt.train.ranks import Ranks
 from orthowatt.train.run import Run
 
 
@@ -202,3 +205,19 @@ def test_a_rehearsal_takes_few_images_and_says_so(small, tmp_path):
     assert "a rehearsal: of each part at most 40 images" in record.warnings
     assert record.config.limit_images == 40
     assert record.config.hash != small(epochs=1, batch_size=16).hash
+
+
+def test_long_steps_on_a_gpu_are_looked_at_by_time(monkeypatch):
+    """Every 20 steps, and where these take long every two seconds; several processes by count."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for processes, expected in ((1, [4, 8, 12, 16, 20]), (2, [20])):
+        run = object.__new__(Run)
+        run.config, run.device = RunConfig(), torch.device("cuda")
+        run.ranks, run._looked_at = Ranks(size=processes), now[0]
+        looked = []
+        for step in range(1, 21):
+            now[0] += 0.5
+            if run.looks(step, steps=100):
+                looked.append(step)
+        assert looked == expected

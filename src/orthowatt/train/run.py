@@ -28,8 +28,9 @@ from .work import Work
 
 #: Seconds between two readings of the energy for the progress line.
 JOULES_SECONDS = 1.0
-#: Steps between two looks at the loss on a GPU, where each look costs a copy to the host.
-LOOK_EVERY = 20
+#: Steps between two looks at the loss on a GPU, where each look costs a copy to the host, and
+#: seconds after which one process alone looks all the same: a signal must not wait for long steps.
+LOOK_EVERY, LOOK_SECONDS = 20, 2.0
 
 
 class Run:
@@ -81,7 +82,7 @@ class Run:
         self.micro_batch: int | None = None  # images of one backward pass; None: the whole batch
         self.steps = 0  # an epoch
         self._joules: tuple[float, float | None] = (0.0, None)
-        self._saved_at = time.monotonic()
+        self._saved_at = self._looked_at = time.monotonic()
 
     def goes_on_with(self, **now: Any) -> None:
         """Note in the record what of `now` (conditions by name) is not as the run began.
@@ -190,7 +191,13 @@ class Run:
     def looks(self, step: int, steps: int) -> bool:
         """Whether to look at the loss, at signals and at limits after step `step` of an epoch."""
         every = LOOK_EVERY if self.device.type == "cuda" else 1
-        return not step % every or step == steps or self._due_by_steps(step)
+        now = time.monotonic()
+        # several processes look together, which only a count of steps tells them to
+        late = self.ranks.size == 1 and now - self._looked_at >= LOOK_SECONDS
+        found = not step % every or step == steps or self._due_by_steps(step) or late
+        if found:
+            self._looked_at = now
+        return found
 
     def due(self, step: int) -> bool:
         """Whether a checkpoint inside the epoch is due after step `step` of it."""
