@@ -96,7 +96,8 @@ else
     echo "native left out: name a folder of photos by --photos" >&2
 fi
 if [ ${#failed[@]} -gt 0 ]; then
-    echo "not done: ${failed[*]}; the same command tries them again" >&2
+    echo "not done: ${failed[*]}; the same command tries them again (runs whose loss was not finite:" \
+        "orthowatt study … --retry-failed)" >&2
     exit 1
 fi
 echo "everything is done; the tables: python benchmarks/results_page.py --collect $out"
