@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from verdicts import about, accuracy, at_least, energy, goal, on_gpu, speed
 
-from orthowatt.record import RunRecord, Study
+from orthowatt.record import RunRecord, Study, dumps
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "paper"
@@ -78,18 +78,41 @@ def main() -> None:
 
 
 def collect(source: Path, target: Path) -> None:
-    """Copy studies and records, without weights and checkpoints."""
+    """Copy studies and records, or one run's, without weights, checkpoints and folders' names."""
     for path in [*source.glob("*/study.json"), *source.glob("weights.txt")]:
         _copy(path, target / path.relative_to(source))
-    for record in source.glob("*/runs/*/record.json"):
+    for record in [*source.glob("*/runs/*/record.json"), *source.glob("*/record.json")]:
         for name in SMALL:
             if (record.parent / name).exists():
                 _copy(record.parent / name, target / record.parent.relative_to(source) / name)
 
 
 def _copy(path: Path, target: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        text = dumps(without_folders(json.loads(text)), indent=2) + "\n"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
+    target.write_text(text, encoding="utf-8")
+
+
+def without_folders(found: Any) -> Any:
+    """A record or a study that names files without the folders in which its machine had them.
+
+    >>> without_folders({"weights": "/home/me/w.pth", "data_root": "/d", "data": "table:/d/a.csv"})
+    {'weights': 'w.pth', 'data_root': None, 'data': 'table:a.csv'}
+    """
+    if isinstance(found, list):
+        return [without_folders(one) for one in found]
+    if not isinstance(found, dict):
+        return found
+    result = {name: without_folders(value) for name, value in found.items()}
+    if "data_root" in result:  # a configuration
+        result["data_root"] = None
+        if result.get("weights"):
+            result["weights"] = Path(result["weights"]).name
+        kind, colon, place = str(result.get("data")).partition(":")
+        result["data"] = kind + colon + Path(place).name
+    return result
 
 
 def page(results: Path) -> str:
@@ -199,7 +222,9 @@ def _grid(folder: Path) -> list[str]:
             told = f"a rehearsal on {max(few)} images | | | {len(found)}"
         elif found:
             told = f"{accuracy(found)} | {energy(found)} | {speed(found)} | {len(found)}"
-        lines.append(f"| {name or 'the run'} | {told} |")
+        config = found[0].config if found else None
+        what = f"{config.transform} {config.layer} at {config.position}" if config else ""
+        lines.append(f"| {name or what} | {told} |")
     return lines
 
 

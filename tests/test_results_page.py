@@ -87,6 +87,18 @@ def test_collecting_leaves_weights_behind(script, tmp_path):
     assert script.page(tmp_path / "from") == script.page(tmp_path / "to")
 
 
+def test_collecting_leaves_the_machines_folders_out(script, tmp_path):
+    write(tmp_path / "from", "fast", [0.5], 1.0, data_root="/home/me/data")
+    for path in (tmp_path / "from").rglob("*.json"):
+        path.write_text(path.read_text().replace("w.pth", "/home/me/w.pth"))
+    before = script.page(tmp_path / "from")
+    script.collect(tmp_path / "from", tmp_path / "to")
+    for path in (tmp_path / "to").rglob("*.json"):
+        assert "/home/me" not in path.read_text()
+    assert script.page(tmp_path / "to") == before  # the study still knows its runs
+    assert "w.pth" in line(before, "pretrained ResNet-50")
+
+
 def test_the_page_in_the_repository_is_the_one_that_the_records_make(script):
     assert script.PAGE.read_text(encoding="utf-8") == script.page(script.RESULTS)
 
