@@ -76,7 +76,9 @@ def _planes(rows: Axis, cols: Axis, itemsize: int) -> Share:
         return Share(1, 2 if rows.pad <= 32 else 4)
     # A multiprocessor holds one such program: nothing but its own loads can run meanwhile.
     alone = itemsize == 4 and rows.kind != "wht"
-    return Share(1, 4 if rows.pad <= 64 else 8, stages=2 if alone else 1)
+    # Without masks the loads of a second stage take fewer registers than the direct ones.
+    unmasked = itemsize == 2 and rows.kind == "wht" and rows.inside == rows.pad
+    return Share(1, 4 if rows.pad <= 64 else 8, stages=2 if alone or unmasked else 1)
 
 
 def maps_share(rows: Axis, cols: Axis, itemsize: int) -> Share | None:
