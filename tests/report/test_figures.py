@@ -54,6 +54,7 @@ def test_curves_are_the_means_and_every_seed(section):
     last = fmean(100 * record.epochs[-1]["validation_accuracy"] for record in wht.records)
     assert means["wht"]["y"][-1] == pytest.approx(last, abs=1e-3)
     assert means["wht"]["x"] == [1, 2, 3, 4, 5, 6]
+    assert spec["layout"]["xaxis"]["dtick"] == 1  # no epoch is marked twice
     table = curve_table(section)
     assert table["lines"][-1][1][table["names"].index("wht")] == pytest.approx(last)
 

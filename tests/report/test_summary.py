@@ -60,6 +60,7 @@ def test_one_seed_promises_nothing(tmp_path):
     section = section_of(tmp_path, {"maybe": 0.004}, seeds=1)
     assert "cannot be told apart with 1 seed" in lede(section)
     assert "± " not in dict(points(section))["Accuracy"]
+    assert "on the test set, with one seed." in dict(points(section))["Accuracy"]
 
 
 def test_energy_is_a_finding_or_a_reason(tmp_path):

@@ -57,6 +57,10 @@ def label(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
+#: Up to so many epochs each has its mark on the axis.
+FEW_EPOCHS = 12
+
+
 def accuracy_curves(section: Section, palette: Palette) -> dict[str, Any] | None:
     """Accuracy over the epochs: a thick mean line a variant, a thin line a seed; None if unknown.
 
@@ -77,9 +81,11 @@ def accuracy_curves(section: Section, palette: Palette) -> dict[str, Any] | None
             traces += [_thin(row.name, curve, line) for curve in curves]
         mean = _mean_line(row.name, curves, line, palette.symbol(row))
         traces.append({**mean, "legendrank": 1 if row.baseline else 1000})
+    longest = max((len(record.epochs) for record in section.records), default=0)
+    few = {"tick0": 1, "dtick": 1} if longest <= FEW_EPOCHS else {}  # else plotly marks 1.5 as 2
     layout = {
         "meta": what,
-        "xaxis": {"title": {"text": "Epoch"}, "tickformat": "d", "rangemode": "normal"},
+        "xaxis": {"title": {"text": "Epoch"}, "tickformat": "d", "rangemode": "normal", **few},
         "yaxis": {"title": {"text": f"{what} (%)"}},
         "hovermode": "closest",
     }

@@ -75,10 +75,11 @@ def _accuracy(section: Section) -> str:
     sentences = []
     if base.mean is not None and base.interval:
         spread = f" ± {fixed(100 * base.half, 1)}" if base.half is not None else ""
+        seeds = base.interval.n
+        of = f"the mean of {seeds} seeds" if seeds > 1 else "with one seed"
         sentences.append(
             f"The baseline ({section.config.baseline}) reaches "
-            f"{fixed(100 * base.mean, 1)}{spread} % on the test set, "
-            f"the mean of {plural(base.interval.n, 'seed')}."
+            f"{fixed(100 * base.mean, 1)}{spread} % on the test set, {of}."
         )
     different = _of(section.others, "accuracy", "different")
     for rows, word in (
