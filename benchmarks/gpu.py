@@ -13,8 +13,8 @@ most, and an error costs the check or case that it is in: its row says why, and 
     python benchmarks/gpu.py --sweep --over benchmarks/results/<device>-kernels.json
 
 A sweep writes `<device>-sweep.json`, of some cases `<device>-sweep-dct2-plane.json`. `--rehearse`
-runs the same code on the CPU with small tensors.
-It is the code of `orthowatt bench kernels`.
+runs the same code on the CPU with small tensors. It is the code of `orthowatt bench kernels`: peers
+are timed where they are installed (fast_hadamard_transform is built from its source, with nvcc).
 """
 
 from __future__ import annotations
