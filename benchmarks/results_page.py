@@ -162,8 +162,8 @@ def _rehearsals(folder: Path) -> list[str]:
         "## A rehearsal on a CPU",
         "",
         "The same path with smaller arguments. It shows that the path runs and that the recipes "
-        "learn; it answers none of the claims above. Other programs ran beside it, so that its speeds "
-        "say nothing.",
+        "learn; it answers none of the claims above. Other programs ran beside it, so that its "
+        "speeds say nothing.",
         "",
     ]
     for one in sorted(folder.iterdir()):
