@@ -1,8 +1,11 @@
 """The estimated peak of a step against what the allocator of the CPU hands out."""
 
+from operator import itemgetter
+
 import pytest
 import torch
 from torch import nn
+from torch._C._profiler import _EventType
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
@@ -50,12 +53,30 @@ def measured(model, images, micro_batch, precision, optimizer):
                     (F.cross_entropy(logits.float(), theirs) * share).backward()
             stepper.step()
             stepper.zero_grad(set_to_none=True)
-    live = peak = 0
-    for event in found.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            live += event.nbytes()
-            peak = max(peak, live)
-    return held + peak
+    return held + highest(found.profiler.kineto_results.experimental_event_tree())
+
+
+def highest(events):
+    """The highest sum of what these events and those within them allocate.
+
+    What was there before (the buckets that processes share their gradients in are made anew in the
+    second step) counts neither when it is made nor when some thread gives it back.
+    """
+    changes, waiting = [], list(events)
+    while waiting:
+        event = waiting.pop()
+        waiting += event.children
+        if event.tag == _EventType.Allocation:
+            fields = event.extra_fields
+            changes.append((event.start_time_ns, fields.ptr, fields.alloc_size))
+    sizes, peak = {}, 0
+    for _, address, size in sorted(changes, key=itemgetter(0)):
+        if size > 0:
+            sizes[address] = size
+            peak = max(peak, sum(sizes.values()))
+        else:
+            sizes.pop(address, None)
+    return peak
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # torch's own switch
