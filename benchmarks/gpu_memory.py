@@ -119,7 +119,9 @@ def _on_cpu(step: Any, model: Any, device: torch.device) -> dict[str, int]:
     held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     torch._C._set_mkldnn_enabled(False)
     try:
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        with profile(
+            activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
+        ) as found:
             step()
             step()
     finally:

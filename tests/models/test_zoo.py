@@ -13,13 +13,14 @@ from torch import nn
 import orthowatt as ow
 from orthowatt import config
 from orthowatt.errors import DataError, InputError
-from orthowatt.models import positions
+from orthowatt.models import positions, zoo
 from orthowatt.models.cost import count
 from orthowatt.models.zoo import (
     build,
     expected_statistics,
     freeze,
     insert_transform,
+    outline,
     paper_resnet50,
 )
 
@@ -171,8 +172,7 @@ def test_the_small_network_has_the_maps_it_states():
     ],
 )
 def test_positions_in_other_networks(name, size, early, late, final):
-    with torch.device("meta"):
-        model = build(name, num_classes=5)
+    model = outline(name, num_classes=5)
     shape = (3, size, size)
     for position, path in (("early", early), ("late", late), ("final", final)):
         assert positions.site_names(model, position, shape) == [path]
@@ -181,6 +181,20 @@ def test_positions_in_other_networks(name, size, early, late, final):
     edits.undo()
     edits = insert_transform(model, "dct", "input", image_size=size)
     assert edits.sites[0].shape == shape
+
+
+def test_a_network_that_computes_its_widths_has_an_outline_too(monkeypatch):
+    """As timm's RegNet does, which no torch builds on "meta" before it knows `unique` there."""
+
+    def drawn(num_classes, in_chans, dropout):
+        widths = torch.arange(8.0) + torch.rand(8)
+        return torch.nn.Linear(int(widths.max().item()) // 9 + 3, num_classes)
+
+    monkeypatch.setitem(zoo._SMALL, "drawn", drawn)
+    state = torch.get_rng_state()
+    assert outline("drawn", num_classes=5).weight.shape == (5, 3)
+    assert outline("drawn", num_classes=5).weight.is_meta
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_position_may_name_modules():

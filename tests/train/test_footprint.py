@@ -41,7 +41,7 @@ def measured(model, images, micro_batch, precision, optimizer):
     held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     with (
         torch.backends.mkldnn.flags(enabled=False),
-        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found,
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as found,
     ):
         for _ in range(2):
             x = torch.zeros(images, 3, 32, 32).to(memory_format=torch.channels_last)

@@ -135,7 +135,9 @@ def allocated(call: Callable[[], object]) -> int:
     >>> allocated(lambda: torch.empty(1000, dtype=torch.float64)) >= 8000
     True
     """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as recorded:
         call()
     events: Any = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
     now = peak = 0

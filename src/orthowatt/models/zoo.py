@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import timm
+import torch
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
@@ -55,6 +56,21 @@ def build(
     if weights is not None:
         files.load_weights(model, weights)
     return model
+
+
+def outline(name: str, *, num_classes: int, in_chans: int = 3, dropout: float = 0.0) -> nn.Module:
+    """The network that `build` makes, on "meta": shapes without values; no random number is drawn.
+
+    >>> next(outline("orthowatt_resnet8", num_classes=10).parameters()).device.type
+    'meta'
+    """
+    options: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_chans, "dropout": dropout}
+    try:
+        with torch.device("meta"):
+            return build(name, **options)
+    except RuntimeError:  # some take their widths from tensors, which have no values there
+        with torch.random.fork_rng(devices=[]):
+            return build(name, **options).to("meta")
 
 
 def expected_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -93,10 +93,10 @@ def prepare(
 
 def outline(config: RunConfig, classes: int, channels: int) -> nn.Module:
     """The network of `config` with its transform, on "meta": shapes without memory or values."""
+    model = zoo.outline(
+        config.model, num_classes=classes, in_chans=channels, dropout=config.dropout
+    )
     with torch.device("meta"):
-        model = zoo.build(
-            config.model, num_classes=classes, in_chans=channels, dropout=config.dropout
-        )
         insert(model, config, channels)
     zoo.freeze(model, config.freeze)
     return model.to(memory_format=torch.channels_last) if config.channels_last else model

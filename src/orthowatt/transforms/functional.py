@@ -243,7 +243,7 @@ def _trigonometric(
     name = ("i" if inverse else "") + family
     x = checks.check_tensor(name, x)
     where = checks.check_dims(name, x.shape, norm, *_many(dims))
-    if type not in (1, 2, 3, 4) or type.__class__ is not int:  # 2.0 and True are equal to ints
+    if type not in (1, 2, 3, 4) or not isinstance(type, int) or isinstance(type, bool):
         raise InputError(f"{name}: type is {type!r}, but must be one of 1, 2, 3, 4")
     kind = f"{family}{type}"
     if kind == "dct1" and any(x.shape[dim] < 2 for dim in where):
