@@ -23,7 +23,7 @@ def test_detectable_effect_agrees_with_statsmodels(n, alpha):
     found = power(1.0, n=n, alpha=alpha).effect
     # its power is right there, its solver (0.15) is not: 3.092 for 5 pairs at .005, power 0.783
     theirs = TTestPower().power(found, n, alpha)
-    assert math.isnan(theirs) or theirs == pytest.approx(0.8, abs=1e-6)
+    assert math.isnan(theirs) or theirs == pytest.approx(0.8, abs=2e-6)
 
 
 def test_power_itself_agrees_where_statsmodels_has_a_value():
@@ -35,7 +35,7 @@ def test_power_itself_agrees_where_statsmodels_has_a_value():
                 assert 0 < power(1.0, n=n, effect=effect).power <= 1
                 continue
             compared += 1
-            assert power(1.0, n=n, effect=effect).power == pytest.approx(expected, abs=1e-6)
+            assert power(1.0, n=n, effect=effect).power == pytest.approx(expected, abs=2e-6)
     assert compared > 60
 
 

@@ -250,5 +250,6 @@ def test_sums_of_mirrored_places_compile_for_hopper_without_spills(dtype):
     for n, channels_last in ((112, False), (56, True)):
         *_, last = steps((64, 64, n, n), "hartley", dtype=dtype, channels_last=channels_last)
         found = compiler.compiled(last)
-        assert (found.kernel, found.spilled_bytes, found.shared_bytes) == ("mirror", 0, 0)
+        assert (found.kernel, found.spilled_bytes) == ("mirror", 0)
+        assert found.shared_bytes <= 4096  # Triton 3.6 turns its order there, 3.9 in registers
         assert found.programs >= 4
