@@ -108,6 +108,15 @@ def test_debug_shows_where(tmp_path):
         main(["status", str(tmp_path), "--debug"])
 
 
+def test_a_source_tree_without_its_packages_says_which_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tyro", None)  # importing it raises, as where it is absent
+    monkeypatch.delitem(sys.modules, "orthowatt.cli.run", raising=False)
+    assert main(["run", "paper"]) == 1
+    assert "the Python module tyro is missing" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError):
+        main(["run", "paper", "--debug"])
+
+
 def test_a_runs_recipe_is_a_study_of_one_row(capsys, tmp_path):
     argv = ["study", "fast", "--out", str(tmp_path / "s"), "--set", "device=cpu", "epochs=1"]
     assert main([*argv, "--seeds", "2", "--plan", "--json"]) == 0

@@ -67,6 +67,16 @@ def _guarded(verb: str, rest: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\northowatt {verb}: interrupted; finished work is kept", file=sys.stderr)
         return INTERRUPTED
+    except ModuleNotFoundError as error:  # a source tree that runs without being installed
+        missing = (error.name or "").split(".")[0]
+        if "--debug" in options or missing in ("", "orthowatt"):
+            raise
+        print(
+            f"orthowatt {verb}: the Python module {missing} is missing; installing orthowatt "
+            "brings all that it needs: pip install . in its folder",
+            file=sys.stderr,
+        )
+        return FAILED
     except (OrthowattError, OSError) as error:
         if "--debug" in options:
             raise
