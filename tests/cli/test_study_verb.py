@@ -90,3 +90,13 @@ def test_a_failed_run_is_tried_again_only_where_asked(trained, command, capsys):
     trained.trouble = {}
     assert main([*command, "--retry-failed"]) == 0
     assert trained.tried == ["none", "wht", "wht"]
+
+
+def test_variants_that_a_setting_makes_equal_are_run_once(trained, command, capsys):
+    assert main([*command, "--set", "transform=wht", "epochs=2"]) == 0
+    assert trained.tried == ["none"]
+    assert "'wht' is left out: with these settings it is 'none'" in capsys.readouterr().err
+    elsewhere = [*command[:-1], f"{command[-1]}-2"]
+    assert main([*elsewhere, "--set", "epochs=2"]) == 0
+    assert trained.tried[1:] == ["none", "wht"]
+    assert "left out" not in capsys.readouterr().err

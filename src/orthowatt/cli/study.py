@@ -135,7 +135,8 @@ def load(name: str, seeds: int | None) -> StudyConfig:
 def changed(study: StudyConfig, settings: Sequence[str]) -> StudyConfig:
     """The study with settings of its base changed; values are written as in TOML or Python.
 
-    What is neither is a string, so that paths and words need no quotes.
+    What is neither is a string, so that paths and words need no quotes. A variant that the settings
+    make equal to another, as `--set epochs=3` does to one of three epochs, is left out and named.
     """
     values: dict[str, Any] = {}
     for setting in settings:
@@ -143,7 +144,18 @@ def changed(study: StudyConfig, settings: Sequence[str]) -> StudyConfig:
         if not equals:
             raise InputError(f"--set {setting} has no value; write --set {name}=VALUE")
         values[name.replace("-", "_")] = _value(value)
-    return replace(study, base=study.base.replace(**values)) if values else study
+    base = study.base.replace(**values)
+    same: dict[str, Variant] = {}
+    for variant in sorted(study.variants, key=lambda one: one.name != study.baseline):
+        first = same.setdefault(base.replace(**variant.changes).hash, variant)
+        if first is not variant:
+            print(
+                f"orthowatt study: {variant.name!r} is left out: with these settings it is "
+                f"{first.name!r}",
+                file=sys.stderr,
+            )
+    kept = tuple(variant for variant in study.variants if variant in same.values())
+    return replace(study, base=base, variants=kept)
 
 
 def _value(text: str) -> Any:
