@@ -34,7 +34,7 @@ class Options(Common):
 def run(argv: Sequence[str]) -> int:
     """Run the checks and print them; exit code 1 when one of them fails."""
     options = parse(
-        Options, argv, "bench",
+        Options, argv, "bench meter",
         "Check the energy meter on this machine's GPU: its tick, idle powers, a constant load "
         "against nvidia-smi, windows without synchronisation, linearity, repeats, square loads, "
         "sampler rates and its own cost. Nothing else should use the GPU.",

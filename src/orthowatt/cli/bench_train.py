@@ -44,7 +44,7 @@ class Options(Common):
 def run(argv: Sequence[str]) -> int:
     """Measure, print, and say whether the bar was met."""
     options = parse(
-        Options, argv, "bench",
+        Options, argv, "bench train",
         "The training loop, interleaved with a bare loop on one batch, and with timm's parts.",
         "orthowatt bench train --compile --peers --out train.json",
     )  # fmt: skip
