@@ -95,9 +95,11 @@ class Checkpoint:
         # asdict would copy every tensor
         torch.save({name: getattr(self, name) for name in self.__dataclass_fields__}, buffer)
         coming = directory / COMING
-        with writing(directory / FILE):
+        # the view ends with the block: left to the garbage collector, as a failed write's traceback
+        # leaves it, it can outlive its buffer, which ends Python 3.12 with a segmentation fault
+        with writing(directory / FILE), buffer.getbuffer() as whole:
             try:
-                write_atomic(coming, buffer.getbuffer())
+                write_atomic(coming, whole)
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(directory / FILE, directory / PREVIOUS)
                 os.replace(coming, directory / FILE)
